@@ -1,0 +1,135 @@
+"""Every setting of Clipdesk, in one typed class. Sources: the environment, then `.streamlit/secrets.toml`."""
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.errors import SettingsInvalid
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRETS = ROOT / ".streamlit" / "secrets.toml"
+
+
+def default_data_folder() -> Path:
+    """Where data goes when nothing is set. Root gets a system path: the server's account must reach it."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/clipdesk")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "clipdesk"
+
+
+class Settings(BaseSettings):
+    """Each field's name in capitals is the setting's name; its description is what the README prints."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    clipdesk_data: Path = Field(
+        default_factory=default_data_folder,
+        description="Folder of the embedded database and the media.",
+    )
+    media_dir: Path | None = Field(
+        None,
+        description="Folder of the media, shared by all machines. Default: `media` in the data folder.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="Postgres address of the login clipdesk_app. Unset: embedded database.",
+    )
+    database_worker_url: str | None = Field(
+        None,
+        description="Postgres address of the login clipdesk_worker. In the app's settings: worker inside.",
+    )
+    database_admin_url: str | None = Field(
+        None,
+        description="Postgres address that may migrate; read only by `python -m services.database.migrate`.",
+    )
+    cookie_secure: bool = Field(False, description="`true` behind TLS: the session cookie is sent over https only.")
+    session_hours: int = Field(12, ge=1, le=720, description="Hours until a sign-in expires, counted from the sign-in.")
+    setup_code: str | None = Field(
+        None,
+        min_length=8,
+        description="Code for the first-admin form, the same on each replica. Unset: printed in the log.",
+    )
+    worker_inside: bool = Field(True, description="`false`: the app runs no worker of its own.")
+    worker_threads: int = Field(2, ge=1, le=4, description="Jobs a worker process runs at once.")
+    job_lease_seconds: float = Field(30, gt=0, le=3600, description="Seconds after which a silent job is taken over.")
+    job_poll_seconds: float = Field(
+        1, gt=0, le=60, description="Seconds between looks for work; grows to five times that while idle."
+    )
+    sweep_hours: float = Field(24, ge=0, description="Hours after which a file that no row names is deleted.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line that is written."
+    )
+
+    @field_validator("clipdesk_data", "media_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
+
+    @field_validator("database_url", "database_worker_url", "database_admin_url")
+    @classmethod
+    def _postgres(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if self.database_worker_url and not self.database_url:
+            raise ValueError("DATABASE_WORKER_URL is set but DATABASE_URL is not")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the embedded one."""
+        return self.database_url is None
+
+    @property
+    def media_folder(self) -> Path:
+        return self.media_dir or self.clipdesk_data / "media"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretsFile(settings_cls)
+
+
+class SecretsFile(PydanticBaseSettingsSource):
+    """Top-level values of `.streamlit/secrets.toml`; keys in any case."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        if not SECRETS.exists():
+            return {}
+        try:
+            values = tomllib.loads(SECRETS.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+            raise SettingsInvalid(f".streamlit/secrets.toml is not valid TOML: {exc}.") from exc
+        return {key.lower(): value for key, value in values.items()}
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings. Raises `SettingsInvalid` with a sentence a setting."""
+    try:
+        return Settings()
+    except ValidationError as exc:
+        raise SettingsInvalid(" ".join(_sentence(error) for error in exc.errors())) from None
+
+
+def _sentence(error: Any) -> str:
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
+    return f"Setting {name}: {reason}." if name else f"Settings: {reason}."

@@ -1,0 +1,181 @@
+-- Local accounts on plain Postgres: the functions that only the login clipdesk_app may run. Run again at each start.
+create schema if not exists local;
+grant usage on schema local, private to clipdesk_app;
+
+-- The password hash behind an address; no row when there is none. The caller spends the same time either way.
+create or replace function local.password_of(p_email text) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select jsonb_build_object('person_id', u.id, 'hash', u.encrypted_password)
+    from auth.users u join public.people p on p.id = u.id
+    where lower(u.email) = lower(btrim(p_email)) and u.encrypted_password is not null and p.deactivated_at is null
+$$;
+
+-- Count a try under a key. Returns seconds to wait: 0 while fewer than p_limit came within the window.
+create or replace function local.count_try(p_key text, p_limit integer, p_window_seconds integer) returns integer
+language plpgsql security definer set search_path = '' as $$
+declare
+    v_hash  bytea := private.hash_secret(p_key);
+    v_since timestamptz := private.utc_now() - make_interval(secs => p_window_seconds);
+    v_first timestamptz;
+    v_count integer;
+begin
+    perform pg_advisory_xact_lock(hashtextextended(p_key, 1));
+    select min(t.at), count(*) into v_first, v_count from private.sign_in_tries t
+    where t.key_hash = v_hash and t.at > v_since;
+    if v_count >= p_limit then
+        return greatest(1, ceil(extract(epoch from v_first - v_since)));
+    end if;
+    insert into private.sign_in_tries (key_hash) values (v_hash);
+    return 0;
+end $$;
+
+-- A success forgets the tries for its e-mail address; of those from its network address only its own: many people may
+-- share one, and nobody shall wipe out their guesses by signing in between them.
+create or replace function local.forget_tries(p_email_key text, p_address_key text) returns void
+language sql security definer set search_path = '' as $$
+    delete from private.sign_in_tries t where t.key_hash = private.hash_secret(p_email_key);
+    delete from private.sign_in_tries t where t.ctid = (
+        select x.ctid from private.sign_in_tries x where x.key_hash = private.hash_secret(p_address_key)
+        order by x.at desc limit 1);
+$$;
+
+-- Open a session and return the secret that is in force: the browser's previous one where it belonged to the same person
+-- and only ran out, so that pages still open there go on; else p_secret.
+create or replace function local.start_session(
+    p_person_id uuid, p_secret text, p_previous text, p_hours integer, p_address text, p_agent text
+) returns text language plpgsql security definer set search_path = '' as $$
+declare
+    v_expires timestamptz := private.utc_now() + make_interval(hours => p_hours);
+    v_secret  text := p_secret;
+begin
+    update private.sessions s set expires_at = v_expires, address = p_address, agent = left(p_agent, 200)
+    where s.secret_hash = private.hash_secret(p_previous) and s.person_id = p_person_id
+      and s.expires_at <= private.utc_now()
+      and exists (select from public.people p where p.id = p_person_id and p.deactivated_at is null);
+    if found then
+        v_secret := p_previous;
+    else
+        insert into private.sessions (secret_hash, person_id, expires_at, address, agent, must_change)
+        select private.hash_secret(p_secret), p.id, v_expires, p_address, left(p_agent, 200),
+               coalesce(u.must_change, false)
+        from public.people p left join auth.users u on u.id = p.id
+        where p.id = p_person_id and p.deactivated_at is null;
+        if not found then
+            perform private.fail('PT401', 'This account is not active.');
+        end if;
+    end if;
+    perform private.audit_everywhere(p_person_id, 'signed_in');
+    return v_secret;
+end $$;
+
+create or replace function local.note_failed_sign_in(p_email text) returns void
+language sql security definer set search_path = '' as $$
+    select private.audit_everywhere(u.id, 'sign_in_failed') from auth.users u where lower(u.email) = lower(btrim(p_email))
+$$;
+
+-- A new password of the person in the claims ends all their sessions but this one.
+create or replace function local.set_password(p_hash text, p_keep_secret text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    update auth.users u set encrypted_password = p_hash, must_change = false where u.id = auth.uid();
+    if not found then
+        perform private.fail('PT404', 'There is no password to change.');
+    end if;
+    delete from private.sessions s
+    where s.person_id = auth.uid() and s.secret_hash <> private.hash_secret(p_keep_secret);
+    update private.sessions s set must_change = false where s.person_id = auth.uid();
+    perform private.audit_everywhere(auth.uid(), 'password_changed');
+end $$;
+
+create or replace function local.first_start() returns boolean
+language sql stable security definer set search_path = '' as
+    $$ select not exists (select from public.accounts a where not a.is_demo) $$;
+
+-- The first company: {account_id, profile_id, person_id, company, slug, timezone, store, store_slug, code, store_timezone,
+-- city, name, email, hash}. Only while there is none besides the demo.
+create or replace function local.create_company(p jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('first company', 1));
+    if not local.first_start() then
+        perform private.fail('PT409', 'This installation already has a company. Sign in instead.');
+    end if;
+    perform local.new_login((p ->> 'person_id')::uuid, p ->> 'name', p ->> 'email', p ->> 'hash', false);
+    perform private.new_company((p ->> 'account_id')::uuid, p ->> 'company', p ->> 'slug', p ->> 'timezone',
+                                (p ->> 'person_id')::uuid);
+    insert into public.profiles (id, account_id, slug, code, name, city, timezone)
+    values ((p ->> 'profile_id')::uuid, (p ->> 'account_id')::uuid, p ->> 'store_slug', p ->> 'code', p ->> 'store',
+            p ->> 'city', p ->> 'store_timezone');
+    perform private.audit((p ->> 'account_id')::uuid, 'company_created', p ->> 'company',
+                          p_person_id => (p ->> 'person_id')::uuid);
+end $$;
+
+create or replace function local.new_login(p_person_id uuid, p_name text, p_email text, p_hash text, p_must_change boolean)
+returns void language plpgsql set search_path = '' as $$
+begin
+    insert into auth.users (id, email, encrypted_password, must_change)
+    values (p_person_id, btrim(p_email), p_hash, p_must_change);
+    insert into public.people (id, email, name) values (p_person_id, btrim(p_email), btrim(p_name));
+exception when unique_violation then
+    perform private.fail('PT409', 'A person with this e-mail address already exists.');
+end $$;
+revoke execute on function local.new_login(uuid, text, text, text, boolean) from public;
+
+-- An admin (in the claims) adds a person with a one-time password: {account_id, person_id, name, email, hash, role,
+-- profile_ids}.
+create or replace function local.add_person(p jsonb) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    v_account uuid := (p ->> 'account_id')::uuid;
+    v_person  uuid := (p ->> 'person_id')::uuid;
+begin
+    if v_account not in (select private.my_account_ids()) then
+        perform private.fail('PT404', 'Company not found.');
+    elsif v_account not in (select private.my_account_ids('{admin}')) then
+        perform private.fail('PT403', 'Only an admin adds people.');
+    end if;
+    perform local.new_login(v_person, p ->> 'name', p ->> 'email', p ->> 'hash', true);
+    insert into public.members (account_id, person_id, role) values (v_account, v_person, p ->> 'role');
+    insert into public.profile_members (account_id, profile_id, person_id)
+    select v_account, x::uuid, v_person from jsonb_array_elements_text(p -> 'profile_ids') x where p ->> 'role' = 'manager';
+    perform private.audit(v_account, 'person_added', p ->> 'email', null, null, null,
+                          jsonb_build_object('role', p ->> 'role', 'stores', p -> 'profile_ids'));
+end $$;
+
+-- The demo company: ask for it, watch it, enter it as one of its people.
+create or replace function local.request_demo() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('demo', 1));
+    if exists (select from public.accounts a where a.is_demo)
+        or exists (select from public.jobs j where j.kind = 'demo' and j.status in ('pending', 'running')) then
+        return;
+    end if;
+    insert into public.jobs (id, kind, request_id) select x, 'demo', x from (select gen_random_uuid() as x) y;
+end $$;
+
+create or replace function local.demo_state() returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select jsonb_build_object(
+        'job', (select jsonb_build_object('status', j.status, 'progress', j.progress, 'message', j.message,
+                                          'error', j.error)
+                from public.jobs j where j.kind = 'demo' order by j.created_at desc limit 1),
+        'people', (select jsonb_agg(jsonb_build_object('id', p.id, 'name', p.name, 'role', m.role, 'stores', (
+                       select string_agg(s.name, ', ' order by s.code) from public.profile_members pm
+                       join public.profiles s on s.id = pm.profile_id where pm.person_id = p.id))
+                       order by m.role, p.name)
+                   from public.accounts a join public.members m on m.account_id = a.id
+                   join public.people p on p.id = m.person_id where a.is_demo))
+$$;
+
+create or replace function local.is_demo_person(p_person_id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (select from public.members m join public.accounts a on a.id = m.account_id
+                   where m.person_id = p_person_id and a.is_demo)
+$$;
+
+revoke execute on all functions in schema local from public;
+grant execute on function local.password_of(text), local.count_try(text, integer, integer),
+    local.forget_tries(text, text), local.start_session(uuid, text, text, integer, text, text), local.note_failed_sign_in(text),
+    local.set_password(text, text), local.first_start(), local.create_company(jsonb), local.add_person(jsonb),
+    local.request_demo(), local.demo_state(), local.is_demo_person(uuid) to clipdesk_app;

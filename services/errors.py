@@ -1,0 +1,217 @@
+"""Errors an operator can act on. Their text is shown as it stands; pages catch `AppError` and nothing wider.
+
+AppError
+├── InvalidInput            what was typed cannot be used; `field` names where
+├── SignedOut               no live session
+├── NotAllowed              the role does not cover it
+├── NotFound                absent, archived or somebody else's: all alike
+├── Conflict                said before with other values, or changed meanwhile
+│   └── AttemptLost         a newer attempt of the same job has begun
+├── QuotaExceeded           the month's money does not cover it; `refusal` holds the arithmetic
+├── PriceMissing            no price in the price book, so nothing may be bought
+├── StoreSuspended          an admin has stopped the store
+├── TooManyTries            wait `seconds`
+├── ProviderFailed          the voice gave no usable answer
+├── ProviderUnavailable     the voice cannot run here
+├── StorageFull             no room for the file
+├── SettingsInvalid         a setting stops the start
+├── SchemaMismatch          database and program are of different versions
+├── EmbeddedUnavailable     the embedded database cannot run here
+└── Unavailable             the database does not answer; trying again is safe
+    ├── Busy                somebody held the rows for too long
+    └── TimedOut            the statement took too long
+"""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class AppError(Exception):
+    """Base class. Without a message the class's own sentence is used."""
+
+    sentence = "Something went wrong. The details are in the server's log."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.sentence)
+
+
+class InvalidInput(AppError):
+    """`field` is the name of the input the message belongs beside, or None."""
+
+    sentence = "That input cannot be used."
+
+    def __init__(self, message: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SignedOut(AppError):
+    sentence = "Your session has ended. Sign in again; what you typed is still here."
+
+
+class NotAllowed(AppError):
+    sentence = "Your role does not allow this. An admin of your company can do it or change your role."
+
+
+class NotFound(AppError):
+    sentence = "Not found. It may have been archived or belong to another store."
+
+
+class Conflict(AppError):
+    sentence = "This was changed or sent before. Reload the page to see its present state."
+
+
+class AttemptLost(Conflict):
+    sentence = "Another worker has taken over this job."
+
+
+class Refusal(BaseModel):
+    """Why a hold was refused; all amounts in US dollars of this calendar month, UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    error: str = "quota_exceeded"
+    message: str
+    scope: str  # "store" or "company": whose limit it was
+    current_costs: Decimal
+    held: Decimal
+    estimate: Decimal
+    monthly_quota: Decimal
+    shortfall: Decimal
+
+
+class QuotaExceeded(AppError):
+    """The month's money does not cover the request; nothing was bought."""
+
+    sentence = "This month's quota does not cover it. Nothing was bought."
+
+    def __init__(self, message: str | None = None, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class PriceMissing(AppError):
+    sentence = "This voice has no price in the price book, so it cannot be used. An admin can add one."
+
+
+class StoreSuspended(AppError):
+    sentence = "This store is suspended. An admin can lift the suspension."
+
+
+class TooManyTries(AppError):
+    sentence = "Too many tries. Wait a few minutes, then try again."
+
+    def __init__(self, message: str | None = None, seconds: int = 0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class ProviderFailed(AppError):
+    sentence = "The voice gave no usable audio."
+
+
+class ProviderUnavailable(AppError):
+    sentence = "This voice cannot be used on this machine."
+
+
+class StorageFull(AppError):
+    sentence = "The disk that holds the media is full. Free some space, then retry the job."
+
+
+class SettingsInvalid(AppError):
+    sentence = "A setting is wrong."
+
+
+class SchemaMismatch(AppError):
+    sentence = (
+        "The database and this program are of different versions. "
+        "Run `python -m services.database.migrate`, then start again."
+    )
+
+
+class EmbeddedUnavailable(AppError):
+    sentence = "The embedded database cannot run here. Set DATABASE_URL to use a Postgres server instead."
+
+
+class Unavailable(AppError):
+    sentence = "The database does not answer right now. Nothing was lost; try again in a moment."
+
+
+class Busy(Unavailable):
+    sentence = "Somebody else is changing the same thing right now. Try again in a moment."
+
+
+class TimedOut(Unavailable):
+    sentence = "This took longer than allowed and was stopped. Try again, or choose a shorter range."
+
+
+# The one table from SQLSTATE to class. PT4xx are raised by our own functions (over REST: HTTP 4xx).
+BY_SQLSTATE: Mapping[str, type[AppError]] = {
+    "PT400": InvalidInput,
+    "PT401": SignedOut,
+    "PT402": QuotaExceeded,
+    "PT403": NotAllowed,
+    "PT404": NotFound,
+    "PT409": Conflict,
+    "PT412": AttemptLost,
+    "PT422": PriceMissing,
+    "PT423": StoreSuspended,
+    "PT429": TooManyTries,
+    "PT503": Unavailable,
+    "22001": InvalidInput,  # string too long
+    "22003": InvalidInput,  # number out of range
+    "22007": InvalidInput,  # malformed date
+    "22021": InvalidInput,  # a character the database cannot store
+    "22P02": InvalidInput,  # malformed uuid or number
+    "22P05": InvalidInput,  # NUL inside JSON text
+    "23502": InvalidInput,  # null where a value is needed
+    "23503": NotFound,  # foreign key
+    "23505": Conflict,  # unique
+    "23514": InvalidInput,  # check constraint
+    "25006": NotAllowed,  # write inside a read-only call
+    "40001": Busy,  # serialization failure
+    "40P01": Busy,  # deadlock
+    "3F000": SchemaMismatch,  # no such schema
+    "42501": NotAllowed,  # row security or a missing grant
+    "42703": SchemaMismatch,  # no such column
+    "42883": SchemaMismatch,  # no such function
+    "42P01": SchemaMismatch,  # no such table
+    "53100": StorageFull,
+    "53300": Unavailable,  # too many connections
+    "55P03": Busy,  # lock time-out
+    "57014": TimedOut,  # statement time-out
+    "57P01": Unavailable,  # server is shutting down
+    "57P02": Unavailable,  # server crashed
+    "57P03": Unavailable,  # server is starting
+}
+
+
+def from_sqlstate(sqlstate: str | None, message: str, detail: str | None) -> AppError:
+    """The error of a failed statement; unknown states become `AppError`, connection losses `Unavailable`.
+
+    Only messages of our own functions (PT…) are shown; the server's own wording stays in the log.
+    """
+    if sqlstate is None or sqlstate.startswith("08"):
+        return Unavailable()
+    kind = BY_SQLSTATE.get(sqlstate, AppError)
+    own = message if sqlstate.startswith("PT") else None
+    facts = _facts(detail) if own else {}
+    if kind is QuotaExceeded:
+        return QuotaExceeded(own, Refusal.model_validate(facts) if facts else None)
+    if kind is InvalidInput:
+        return InvalidInput(own, facts.get("field"))
+    if kind is TooManyTries:
+        return TooManyTries(own, int(facts.get("seconds", 0)))
+    return kind(own)
+
+
+def _facts(detail: str | None) -> dict[str, Any]:
+    try:
+        facts = json.loads(detail or "{}")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

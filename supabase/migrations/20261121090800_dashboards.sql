@@ -1,0 +1,183 @@
+-- What the pages read: one function a page. Reading costs the same however long the ledger grows: sums only.
+
+-- First UTC day of a range and the width of its bars. 7d = today and the six days before. 'all': bars are months.
+create function private.range_start(p_range text, out from_day date, out bucket text)
+language plpgsql stable set search_path = '' as $$
+declare
+    v_today date := (private.utc_now() at time zone 'UTC')::date;
+begin
+    bucket := case when p_range = 'all' then 'month' else 'day' end;
+    from_day := case p_range when '7d' then v_today - 6 when '30d' then v_today - 29 when '90d' then v_today - 89
+                             when 'all' then date '2000-01-01' end;
+    if from_day is null then
+        perform private.fail('PT400', 'The range must be 7d, 30d, 90d or all.', '{"field": "range"}');
+    end if;
+end $$;
+
+create function private.utc_day(p_at timestamptz) returns date language sql immutable set search_path = '' as
+    $$ select (p_at at time zone 'UTC')::date $$;
+
+-- Spend by bar and service, and what was made by bar and kind, of some stores.
+create function private.spend_series(p_profile_ids uuid[], p_from date, p_bucket text) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(jsonb_build_object('day', s.day, 'service', s.service, 'usd', s.usd::text)
+                              order by s.day, s.service), '[]')
+    from (select date_trunc(p_bucket, d.day)::date as day, d.service, sum(d.total_cost_usd + d.other_cost_usd) as usd
+          from public.cost_daily d where d.profile_id = any (p_profile_ids) and d.day >= p_from
+          group by 1, 2) s
+$$;
+
+create function private.activity_series(p_profile_ids uuid[], p_from date, p_bucket text) returns jsonb
+language sql stable set search_path = '' as $$
+    with made as (
+        select 'speech' as kind, a.created_at from public.speech_assets a
+        where a.profile_id = any (p_profile_ids) and a.created_at >= p_from at time zone 'UTC' and a.deleted_at is null
+        union all
+        select 'clips', c.created_at from public.clips c
+        where c.profile_id = any (p_profile_ids) and c.created_at >= p_from at time zone 'UTC' and c.deleted_at is null
+        union all
+        select 'projects', r.created_at from public.projects r
+        where r.profile_id = any (p_profile_ids) and r.created_at >= p_from at time zone 'UTC' and r.deleted_at is null)
+    select coalesce(jsonb_agg(jsonb_build_object('day', m.day, 'kind', m.kind, 'count', m.n) order by m.day, m.kind), '[]')
+    from (select date_trunc(p_bucket, private.utc_day(x.created_at))::date as day, x.kind, count(*) as n
+          from made x group by 1, 2) m
+$$;
+
+create function private.work_counts(p_profile_ids uuid[], p_from date) returns jsonb
+language sql stable set search_path = '' as $$
+    select jsonb_build_object(
+        'projects_count', (select count(*) from public.projects r where r.profile_id = any (p_profile_ids)
+                           and r.created_at >= p_from at time zone 'UTC' and r.deleted_at is null),
+        'clips_count', count(*),
+        'rendered_count', count(*) filter (where c.final_status = 'completed'),
+        'speech_count', (select count(*) from public.speech_assets a where a.profile_id = any (p_profile_ids)
+                         and a.created_at >= p_from at time zone 'UTC' and a.deleted_at is null))
+    from public.clips c
+    where c.profile_id = any (p_profile_ids) and c.created_at >= p_from at time zone 'UTC' and c.deleted_at is null
+$$;
+
+create function private.cost_totals(p_profile_ids uuid[], p_from date) returns jsonb
+language sql stable set search_path = '' as $$
+    with services as (
+        select d.service, sum(d.total_cost_usd + d.other_cost_usd) as usd
+        from public.cost_daily d where d.profile_id = any (p_profile_ids) and d.day >= p_from group by d.service)
+    select jsonb_build_object(
+        'elevenlabs', coalesce(sum(s.usd) filter (where s.service = 'elevenlabs'), 0)::text,
+        'gemini', coalesce(sum(s.usd) filter (where s.service = 'gemini'), 0)::text,
+        'total', coalesce(sum(s.usd), 0)::text,
+        'by_service', coalesce(jsonb_object_agg(s.service, s.usd::text) filter (where s.service is not null), '{}'))
+    from services s
+$$;
+
+create function private.profile_dashboard(p_profile_id uuid, p_range text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+    v_store  public.profiles;
+    v_from   date;
+    v_bucket text;
+    v_quota  jsonb;
+begin
+    select r.from_day, r.bucket into v_from, v_bucket from private.range_start(p_range) r;
+    select * into v_store from public.profiles p
+    where p.id = p_profile_id and p.id in (select private.my_profile_ids());
+    if not found then
+        perform private.fail('PT404', 'Store not found.');
+    end if;
+    v_quota := private.quota_state(v_store.account_id, p_profile_id);
+    return jsonb_build_object(
+        'profile_id', p_profile_id, 'time_range', p_range, 'bucket', v_bucket, 'from_day', v_from,
+        'as_of', private.utc_now(),
+        'stats', private.work_counts(array[p_profile_id], v_from),
+        'costs', private.cost_totals(array[p_profile_id], v_from) || jsonb_build_object(
+            'monthly', v_quota -> 'settled',
+            'monthly_quota', coalesce(v_quota ->> 'limit', '0'),
+            'quota_remaining', case when v_quota ->> 'limit' is not null then
+                greatest((v_quota ->> 'limit')::numeric - (v_quota ->> 'settled')::numeric, 0)::text end),
+        'quota', v_quota,
+        'spend', private.spend_series(array[p_profile_id], v_from, v_bucket),
+        'activity', private.activity_series(array[p_profile_id], v_from, v_bucket),
+        'recent_clips', (
+            select coalesce(jsonb_agg(to_jsonb(c) order by c.created_at desc), '[]')
+            from (select c.id, c.name, c.created_at, c.final_status, c.thumbnail_path from public.clips c
+                  where c.profile_id = p_profile_id and c.deleted_at is null
+                  order by c.created_at desc limit 10) c));
+end $$;
+
+-- All stores of a company that the person sees, worst first: used up, then near the limit, then with failed jobs.
+create function private.account_dashboard(p_account_id uuid, p_range text) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+    v_ids    uuid[];
+    v_from   date;
+    v_bucket text;
+begin
+    select r.from_day, r.bucket into v_from, v_bucket from private.range_start(p_range) r;
+    if p_account_id not in (select private.my_account_ids()) then
+        perform private.fail('PT404', 'Company not found.');
+    end if;
+    select coalesce(array_agg(p.id), '{}') into v_ids from public.profiles p
+    where p.account_id = p_account_id and p.archived_at is null and p.id in (select private.my_profile_ids());
+    return jsonb_build_object(
+        'time_range', p_range, 'bucket', v_bucket, 'from_day', v_from, 'as_of', private.utc_now(),
+        'stats', private.work_counts(v_ids, v_from),
+        'costs', private.cost_totals(v_ids, v_from) || jsonb_build_object('monthly', (
+            select coalesce(sum(m.total_cost_usd), 0)::text from public.profile_monthly_costs m
+            where m.profile_id = any (v_ids) and m.month = private.month_of(private.utc_now()))),
+        'quota', case when p_account_id in (select private.my_account_ids('{admin,finance}'))
+                      then private.quota_state(p_account_id, null) end,
+        'spend', private.spend_series(v_ids, v_from, v_bucket),
+        'activity', private.activity_series(v_ids, v_from, v_bucket),
+        'stores', private.store_rows(p_account_id, v_ids, v_from));
+end $$;
+
+create function private.store_rows(p_account_id uuid, p_profile_ids uuid[], p_from date) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(to_jsonb(s) order by s.used_share desc nulls last, s.failed_jobs desc, s.code), '[]')
+    from (
+        select p.id, p.code, p.name, p.city, p.timezone, p.suspended_at is not null as suspended, q.state as quota,
+               ((q.state ->> 'settled')::numeric + (q.state ->> 'held')::numeric) / (q.state ->> 'limit')::numeric
+                   as used_share,
+               coalesce((select sum(d.total_cost_usd + d.other_cost_usd) from public.cost_daily d
+                         where d.profile_id = p.id and d.day >= p_from), 0)::text as spent,
+               (select count(*) from public.jobs j where j.profile_id = p.id and j.status = 'failed'
+                and j.created_at >= p_from at time zone 'UTC') as failed_jobs,
+               (select max(a.created_at) from public.speech_assets a where a.profile_id = p.id) as last_speech_at
+        from public.profiles p
+        cross join lateral (select private.quota_state(p_account_id, p.id) as state) q
+        where p.id = any (p_profile_ids)) s
+$$;
+
+-- The stores the switcher offers, with this month's quota, and whether the person may make speech there.
+create function private.my_stores(p_account_id uuid) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select coalesce(jsonb_agg(jsonb_build_object(
+        'id', p.id, 'account_id', p.account_id, 'slug', p.slug, 'code', p.code, 'name', p.name, 'city', p.city,
+        'timezone', p.timezone, 'suspended_reason', p.suspended_reason, 'suspended', p.suspended_at is not null,
+        'allow_free_voices_over_quota', p.allow_free_voices_over_quota, 'tts_settings', p.tts_settings,
+        'quota', private.quota_state(p.account_id, p.id)) order by p.code), '[]')
+    from public.profiles p
+    where p.account_id = p_account_id and p.archived_at is null and p.id in (select private.my_profile_ids())
+$$;
+
+-- First steps of a new company, each ticked by a fact: {spoke, quota, managers}.
+create function private.checklist(p_account_id uuid) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select jsonb_build_object(
+        'spoke', exists (select from public.speech_assets a where a.account_id = p_account_id),
+        'quota', exists (select from public.quota_changes q where q.account_id = p_account_id),
+        'manager', exists (select from public.members m where m.account_id = p_account_id and m.role = 'manager'))
+    where p_account_id in (select private.my_account_ids('{admin}'))
+$$;
+
+create function public.profile_dashboard(p_profile_id uuid, p_range text default '30d') returns jsonb
+language sql stable set search_path = '' as $$ select private.profile_dashboard(p_profile_id, p_range) $$;
+create function public.account_dashboard(p_account_id uuid, p_range text default '30d') returns jsonb
+language sql stable set search_path = '' as $$ select private.account_dashboard(p_account_id, p_range) $$;
+create function public.my_stores(p_account_id uuid) returns jsonb
+language sql stable set search_path = '' as $$ select private.my_stores(p_account_id) $$;
+create function public.checklist(p_account_id uuid) returns jsonb
+language sql stable set search_path = '' as $$ select private.checklist(p_account_id) $$;
+
+grant execute on function public.profile_dashboard(uuid, text), private.profile_dashboard(uuid, text),
+    public.account_dashboard(uuid, text), private.account_dashboard(uuid, text),
+    public.my_stores(uuid), private.my_stores(uuid), public.checklist(uuid), private.checklist(uuid) to authenticated;

@@ -1,0 +1,253 @@
+"""Make companies, people, stores, prices and jobs in a test's database, as a superuser, with few words."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from argon2 import PasswordHasher
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from services import config, identity
+from services.config import Settings
+from services.database import connect, embedded
+from services.database.connect import Doors
+from services.database.door import Database
+from services.database.postgres import open_pool
+
+
+@dataclass
+class World:
+    """One test's database: a superuser's connection for builders and facts, and the product's own doors."""
+
+    url: str  # superuser's
+    doors: Doors
+    admin: psycopg.Connection[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admin = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
+
+    def close(self) -> None:
+        self.admin.close()
+        self.doors.close()
+
+    # Facts -----------------------------------------------------------------------------------------------------
+
+    def rows(self, query: str, *params: Any) -> list[dict[str, Any]]:
+        return self.admin.execute(query, params).fetchall()
+
+    def value(self, query: str, *params: Any) -> Any:
+        (row,) = self.rows(query, *params)
+        return next(iter(row.values()))
+
+    def execute(self, query: str, *params: Any) -> None:
+        self.admin.execute(query, params)
+
+    @contextmanager
+    def at(self, instant: datetime) -> Iterator[None]:
+        """Stop the database's clock at `instant` for new connections and this one's transactions."""
+        self.set_clock(instant)
+        try:
+            yield
+        finally:
+            self.set_clock(None)
+
+    def set_clock(self, instant: datetime | None) -> None:
+        body = f"select timestamptz '{instant.isoformat()}'" if instant else "select now()"
+        self.execute(
+            "create or replace function private.utc_now() returns timestamptz language sql stable "
+            f"set search_path = '' as $$ {body} $$"
+        )
+
+    # People and stores -----------------------------------------------------------------------------------------
+
+    def insert(self, table: str, **values: Any) -> None:
+        values = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in values.items()}
+        columns = ", ".join(values)
+        marks = ", ".join(["%s"] * len(values))
+        self.execute(f"insert into {table} ({columns}) values ({marks})", *values.values())
+
+    def company(self, name: str = "Harbour Bakery", quota: str = "0", **extra: Any) -> UUID:
+        account_id = uuid4()
+        self.insert(
+            "public.accounts",
+            **{
+                "id": account_id,
+                "slug": f"c-{account_id}",
+                "name": name,
+                "monthly_quota_usd": Decimal(quota),
+                **extra,
+            },
+        )
+        self.price(account_id, "hibari", "heart", "0")
+        self.price(account_id, "practice", "premium", "0.30")
+        return account_id
+
+    def store(self, account_id: UUID, name: str = "Quay", quota: str = "0", **extra: Any) -> UUID:
+        profile_id = uuid4()
+        values = {
+            "id": profile_id, "account_id": account_id, "slug": f"s-{profile_id}", "code": profile_id.hex[:8],
+            "name": name, "monthly_quota_usd": Decimal(quota), **extra,
+        }  # fmt: skip
+        self.insert("public.profiles", **values)
+        return profile_id
+
+    def person(self, account_id: UUID | None, role: str = "manager", *stores: UUID, name: str | None = None) -> UUID:
+        """A person with this role; a manager works in `stores`. Without a company: a stranger."""
+        person_id = uuid4()
+        self.insert("public.people", id=person_id, email=f"{person_id}@example.test", name=name or role.capitalize())
+        if account_id:
+            self.insert("public.members", account_id=account_id, person_id=person_id, role=role)
+        for store in stores:
+            self.insert("public.profile_members", profile_id=store, account_id=account_id, person_id=person_id)
+        return person_id
+
+    def password(self, person_id: UUID, password: str) -> str:
+        """Give the person a password; returns the e-mail address to sign in with."""
+        email = self.value("select email from public.people where id = %s", person_id)
+        self.insert("auth.users", id=person_id, email=email, encrypted_password=identity.hash_password(password))
+        return str(email)
+
+    def price(
+        self, account_id: UUID, provider: str, model: str, usd: str, kind: str = "characters", per: int = 1000,
+        valid_from: str = "2020-01-01T00:00:00+00:00",
+    ) -> None:  # fmt: skip
+        self.insert(
+            "public.prices", id=uuid4(), account_id=account_id, provider=provider, model=model, unit_kind=kind,
+            usd=Decimal(usd), per_units=per, valid_from=valid_from,
+        )  # fmt: skip
+
+    def project(self, profile_id: UUID, name: str = "Autumn") -> UUID:
+        project_id = uuid4()
+        self.insert(
+            "public.projects",
+            id=project_id,
+            account_id=self.account_of(profile_id),
+            profile_id=profile_id,
+            name=name,
+        )
+        return project_id
+
+    def clip(self, profile_id: UUID, project_id: UUID, **extra: Any) -> UUID:
+        clip_id = uuid4()
+        values = {"id": clip_id, "account_id": self.account_of(profile_id), "profile_id": profile_id,
+                  "project_id": project_id, "name": "Clip", **extra}  # fmt: skip
+        self.insert("public.clips", **values)
+        return clip_id
+
+    def job(self, kind: str, profile_id: UUID | None = None, **extra: Any) -> UUID:
+        """A pending job; without a store it is work of the installation."""
+        job_id = uuid4()
+        account_id = self.account_of(profile_id) if profile_id else None
+        values = {"id": job_id, "kind": kind, "account_id": account_id, "profile_id": profile_id, "request_id": job_id}
+        self.insert("public.jobs", **{**values, **extra})
+        return job_id
+
+    def account_of(self, profile_id: UUID) -> UUID:
+        return self.value("select account_id from public.profiles where id = %s", profile_id)  # type: ignore[no-any-return]
+
+    # Doors -----------------------------------------------------------------------------------------------------
+
+    def as_person(self, person_id: UUID) -> Database:
+        return self.doors.person(person_id)
+
+    def as_worker(self) -> Database:
+        return self.doors.worker()
+
+    # Money -----------------------------------------------------------------------------------------------------
+
+    def spend(self, profile_id: UUID, usd: str, user_id: UUID | None = None, service: str = "practice") -> UUID:
+        """Hold and settle an amount, priced through a price row made for it. Returns the request id."""
+        request_id, model = uuid4(), f"m-{uuid4()}"
+        self.price(self.account_of(profile_id), service, model, usd, kind="requests", per=1)
+        worker = self.as_worker()
+        worker.call("hold_cost", p_request_id=request_id, p_profile_id=profile_id, p_estimate_usd=Decimal(usd),
+                    p_service=service, p_user_id=user_id)  # fmt: skip
+        worker.call("settle_cost", p_request_id=request_id, p_entries=[entry(model=model, units={"requests": 1})])
+        return request_id
+
+    def money_differences(self) -> list[dict[str, Any]]:
+        """Where counters or sums differ from the ledger and the holds, over all companies and months."""
+        months = self.rows(
+            "select account_id, month from public.quota_counters union select account_id, month from public.cost_holds"
+        )
+        return [
+            row
+            for month in months
+            for row in self.rows("select * from private.check_money(%s, %s)", month["account_id"], month["month"])
+        ]
+
+
+def entry(**values: Any) -> dict[str, Any]:
+    """A ledger entry as `settle_cost` takes it."""
+    return {
+        "id": str(uuid4()), "operation": "tts", "model": "premium", "category": "speech", "units": {"characters": 100},
+        **values,
+    }  # fmt: skip
+
+
+def speech(text: str = "Fresh bread at six.", **values: Any) -> dict[str, Any]:
+    """What `enqueue_speech` and `speech_quote` take."""
+    return {
+        "text": text, "provider": "practice", "model": "premium", "voice": "heart", "format": "mp3",
+        "settings": {"speed": 1.0}, **values,
+    }  # fmt: skip
+
+
+def forget_power_cuts(server: embedded.Server) -> None:
+    """A test's server may lose its data with the machine; without waiting for the disk it stops 20 s earlier."""
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute("alter system set fsync = off")
+        admin.execute("select pg_reload_conf()")
+
+
+@contextmanager
+def fresh_world(server: embedded.Server, template: str, connections: int = 20) -> Iterator[World]:
+    """A world that the tests of a module share; each of them makes its own company.
+
+    To make its database takes 0.4 s; it is dropped with the server's folder.
+    """
+    name = f"m_{uuid4().hex[:12]}"
+    forget_power_cuts(server)
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+    doors = Doors(
+        open_pool(server.url("clipdesk_app", name), connections),
+        open_pool(server.url("clipdesk_worker", name), connections),
+    )
+    world = World(server.url("postgres", name), doors)
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the real one takes 0.2 s a password on two cores
+
+
+@contextmanager
+def installed(world: World, folder: Path) -> Iterator[World]:
+    """Make `world` this process's installation: its doors, default settings with data in `folder`, nobody seen yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        patch.setenv("CLIPDESK_DATA", str(folder))
+        patch.setattr(config, "SECRETS", folder / "secrets.toml")
+        patch.setattr(connect, "_current", [world.doors])
+        patch.setattr(identity, "_hasher", lambda: QUICK)
+        _forget()
+        yield world
+    _forget()
+
+
+def _forget() -> None:
+    config.settings.cache_clear()
+    identity.sessions.clear()
