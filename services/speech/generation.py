@@ -1,0 +1,255 @@
+"""Speech from order to file: what it would cost, ordering it, making it in the background, finding it again."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from services import audio
+from services.database.door import Database, Row
+from services.errors import NotFound, Refusal
+from services.jobs import queue
+from services.jobs.checkpoints import reached
+from services.jobs.context import Context, Outcome
+from services.logs import tag
+from services.profiles import Quota
+from services.speech import registry
+from services.speech.provider import VoiceSettings
+
+log = logging.getLogger(__name__)
+
+
+class SpeechOrder(BaseModel):
+    """What shall be spoken, how, and for which project or clip of the store. Spaces at the text's ends are cut."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    provider: str
+    model: str
+    voice: str
+    format: audio.Format = "mp3"
+    settings: VoiceSettings = VoiceSettings()
+    project_id: UUID | None = None
+    clip_id: UUID | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _stripped(cls, value: str) -> str:
+        return value.strip()
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+class CompanyLimit(BaseModel):
+    """The company's own limit this month, in US dollars; None = no limit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    limit: Decimal | None
+    left: Decimal | None
+    exceeded: bool
+
+
+class Quote(BaseModel):
+    """What an order would cost now, in US dollars, and whether this calendar month (UTC) has room for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    characters: int  # Unicode code points
+    estimate: Decimal
+    allow_free_over_quota: bool
+    store: Quota
+    company: CompanyLimit
+    existing: UUID | None  # the same speech, made before: reusing it costs nothing
+    running: UUID | None  # a job that makes the same speech right now
+
+    @property
+    def free(self) -> bool:
+        return self.estimate == 0
+
+    @property
+    def left_after(self) -> Decimal | None:
+        """What the month would have left after this, at least 0; None = no limit."""
+        left = [limit.left - self.estimate for limit in (self.store, self.company) if limit.left is not None]
+        return max(min(left), Decimal(0)) if left else None
+
+    @property
+    def more_like_it(self) -> int | None:
+        """How many more at this price fit into the month after this one; None = no limit, or free."""
+        if self.left_after is None or self.free:
+            return None
+        return int(self.left_after // self.estimate)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why a hold would be refused right now, or None. Of the company, spent and held are one sum."""
+        if self.free and self.allow_free_over_quota:
+            return None
+        return self._store_refusal() or self._company_refusal()
+
+    def _store_refusal(self) -> Refusal | None:
+        store = self.store
+        if store.limit is None:
+            return None
+        shortfall = store.settled + store.held + self.estimate - store.limit
+        if shortfall <= 0 and store.settled < store.limit:
+            return None
+        return self._refusal("store", store.limit, store.settled, store.held)
+
+    def _company_refusal(self) -> Refusal | None:
+        company = self.company
+        if company.limit is None or company.left is None:
+            return None
+        if not company.exceeded and self.estimate <= company.left:
+            return None
+        return self._refusal("company", company.limit, company.limit - company.left, Decimal(0))
+
+    def _refusal(self, scope: str, limit: Decimal, spent: Decimal, held: Decimal) -> Refusal:
+        return Refusal(
+            message=f"This month's quota of the {scope} does not cover it.",
+            scope=scope,
+            current_costs=spent,
+            held=held,
+            estimate=self.estimate,
+            monthly_quota=limit,
+            shortfall=max(spent + held + self.estimate - limit, Decimal(0)),
+        )
+
+
+class SpeechAsset(Row):
+    """Speech that was made. The audio lies in the media store under `media_path`."""
+
+    table: ClassVar[str] = "speech_assets"
+
+    id: UUID
+    account_id: UUID
+    profile_id: UUID
+    job_id: UUID | None
+    created_by: UUID | None
+    text: str
+    provider: str
+    model: str
+    voice: str
+    settings: dict[str, Any]
+    format: audio.Format
+    characters: int
+    duration_seconds: float
+    bytes: int
+    media_path: str
+    cost_usd: Decimal
+    created_at: datetime
+    deleted_at: datetime | None
+
+    @property
+    def file_name(self) -> str:
+        """For downloads: the first words of the text, in plain letters and digits."""
+        words = "".join(c if c.isascii() and c.isalnum() else " " for c in self.text[:200]).split()
+        return f"{'-'.join(words[:6]).lower()[:60] or 'speech'}.{self.format}"
+
+    @property
+    def key(self) -> tuple[datetime, UUID]:
+        """Its place in the list: what `after` takes."""
+        return self.created_at, self.id
+
+
+# For pages --------------------------------------------------------------------------------------------------------
+
+
+def quote(database: Database, profile_id: UUID, order: SpeechOrder) -> Quote:
+    """Raises `NotFound`, `NotAllowed`, and `PriceMissing` where the price book lacks the voice."""
+    return Quote.model_validate(database.call("speech_quote", p_profile_id=profile_id, p_speech=order.as_json()))
+
+
+def order_speech(database: Database, profile_id: UUID, order: SpeechOrder, job_id: UUID) -> UUID:
+    """Hold the money and queue the work; returns the id of the job that makes the speech.
+
+    `job_id` is new and kept until the order has got through: the same id again orders nothing more. While the
+    same speech is being made for this store, that job's id is returned. Raises `InvalidInput` (field `text`),
+    `QuotaExceeded`, `PriceMissing`, `StoreSuspended`, `NotFound`, `NotAllowed`, `Conflict`.
+    """
+    registry.provider(order.provider).check(order.text)
+    answer = database.call("enqueue_speech", p_job_id=job_id, p_profile_id=profile_id, p_speech=order.as_json())
+    made = UUID(answer["job_id"])
+    if made == job_id:
+        log.info("%s created job speech %s", tag(profile_id), job_id)
+    queue.wake()
+    return made
+
+
+def recent(
+    database: Database, profile_id: UUID, limit: int = 20, after: tuple[datetime, UUID] | None = None
+) -> list[SpeechAsset]:
+    """A store's speech, newest first; `after` is the last seen one's `key`."""
+    return database.select(
+        SpeechAsset,
+        [("profile_id", "eq", profile_id), ("deleted_at", "is", None)],
+        order=[("created_at", "desc"), ("id", "desc")],
+        limit=limit,
+        after=after,
+    )
+
+
+def get(database: Database, speech_id: UUID) -> SpeechAsset:
+    """Raises `NotFound`, also for speech of somebody else's store."""
+    found = database.select(SpeechAsset, [("id", "eq", speech_id), ("deleted_at", "is", None)])
+    if not found:
+        raise NotFound("Speech not found. It may have been deleted.")
+    return found[0]
+
+
+# For the worker ---------------------------------------------------------------------------------------------------
+
+
+def speak(context: Context) -> None:
+    """Make the ordered speech. Asset, ledger entry and the job's end are written in one transaction."""
+    order = SpeechOrder.model_validate(context.job.input)
+    context.progress(0.1, "Speaking")
+    made = context.step("speak", lambda: _make(context, order), usable=partial(_usable, context))
+    context.check()
+    context.finish("save_speech", p_speech={**made, "id": made["speech_id"]})
+
+
+def _make(context: Context, order: SpeechOrder) -> Outcome:
+    speech_id = uuid4()
+    path = _path(context, order.format)
+    sound = _synthesize(order)
+    reached("spoken")
+    context.progress(0.8, "Saving the audio")
+    context.media.write(path, sound.data)
+    reached("written")
+    return {
+        "speech_id": str(speech_id),
+        "media_path": path,
+        "duration_seconds": str(sound.duration_seconds),
+        "bytes": len(sound.data),
+        "made_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _synthesize(order: SpeechOrder) -> audio.Audio:
+    spoken = registry.provider(order.provider).synthesize(
+        order.text, voice=order.voice, model=order.model, settings=order.settings
+    )
+    return audio.finish(spoken.samples, spoken.sample_rate, order.format)
+
+
+def _path(context: Context, fmt: audio.Format) -> str:
+    """Contains the attempt's token: no two attempts ever write the same file."""
+    job = context.job
+    return f"speech/{job.account_id}/{job.profile_id}/{job.id}-{job.attempt_token}.{fmt}"
+
+
+def _usable(context: Context, made: Outcome) -> bool:
+    """Whether an earlier attempt's file can be saved now.
+
+    The sweeper takes files of ended jobs after `sweep_hours`; half of that is far enough from a race with it.
+    """
+    age = datetime.now(UTC) - datetime.fromisoformat(made["made_at"])
+    young = age < timedelta(hours=context.options.sweep_hours / 2)
+    return young and context.media.exists(made["media_path"])
