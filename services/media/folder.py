@@ -1,0 +1,118 @@
+"""Media in a folder of this machine, or of a disk that all machines share."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from services.config import Settings, settings
+from services.errors import NotFound, StorageFull
+from services.media.door import checked, is_path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Folder:
+    """See `Media`. A file is written beside its place as `<name>.part-<random>`, then renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, path: str) -> Path:
+        """Where the file lies or would lie on this machine."""
+        return self._root / checked(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self.path(path)
+        draft = target.with_name(f"{target.name}.part-{uuid4().hex}")
+        with _room(draft):
+            _make_folder(target.parent)
+            _write_durably(draft, data)
+            draft.replace(target)
+            _sync(target.parent)
+
+    def read(self, path: str) -> bytes:
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        try:
+            return self.path(path).open("rb")
+        except FileNotFoundError:
+            raise NotFound("The file is missing from the media folder.") from None
+
+    def size(self, path: str) -> int:
+        with self.open(path) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def exists(self, path: str) -> bool:
+        return self.path(path).is_file()
+
+    def delete(self, path: str) -> None:
+        self.path(path).unlink(missing_ok=True)
+
+    def list(self, prefix: str, older_than: datetime) -> Iterator[str]:
+        for file in _files(self.path(prefix)):
+            path = file.relative_to(self._root).as_posix()
+            if is_path(path) and _written_before(file, older_than):
+                yield path
+
+
+def media(options: Settings | None = None) -> Folder:
+    """The media store of this installation."""
+    return Folder((options or settings()).media_folder)
+
+
+@contextmanager
+def _room(draft: Path) -> Iterator[None]:
+    """A failed write leaves no draft behind; a full disk is `StorageFull`."""
+    try:
+        yield
+    except OSError as exc:
+        draft.unlink(missing_ok=True)
+        if exc.errno in NO_ROOM:
+            raise StorageFull from exc
+        raise
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and those above it, each durably: a file is lost with a folder that was not synced."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _write_durably(file: Path, data: bytes) -> None:
+    with file.open("xb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make new names in the folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below the folder; none where it does not exist. Folders may grow and vanish meanwhile."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            yield Path(place, name)
+
+
+def _written_before(file: Path, instant: datetime) -> bool:
+    try:
+        return file.stat().st_mtime < instant.timestamp()
+    except FileNotFoundError:
+        return False

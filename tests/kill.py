@@ -1,0 +1,124 @@
+"""Real worker processes that can be killed at a named place or at any moment, and what must hold afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.config import ROOT, Settings
+from services.database.embedded import Server
+from services.jobs.context import Claimed, Context
+from services.jobs.periodic import Calendar
+from services.jobs.worker import Worker
+from services.media.folder import Folder
+from services.speech import generation
+from tests.builders import World, speech
+
+LEASE = 0.5  # seconds: long enough for a busy machine's heartbeats, short enough to wait for
+NOTHING_PERIODIC: dict[str, int] = {}
+PATIENCE = 30.0  # seconds until a test gives up waiting
+
+
+def options(**values: Any) -> Settings:
+    """Settings of a worker under test."""
+    return Settings(**{"job_lease_seconds": LEASE, "job_poll_seconds": 0.05, "worker_threads": 2, **values})
+
+
+def inside(world: World, folder: Folder, **values: Any) -> Worker:
+    """A worker in this process, not started, without periodic work."""
+    return Worker(world.as_worker(), folder, options(**values), calendar=Calendar(NOTHING_PERIODIC))
+
+
+def claim(world: World, folder: Folder, *kinds: str, **values: Any) -> Context:
+    """Claim a job by hand, for half a minute, without a worker's threads."""
+    found = world.as_worker().call("claim_job", p_worker="hand", p_kinds=list(kinds), p_lease_seconds=30)
+    return Context(Claimed.model_validate(found), world.as_worker(), folder, options(**values))
+
+
+def expire(world: World, job_id: UUID) -> None:
+    """Let the job's lease run out, as if its worker had been silent for long."""
+    world.execute("update public.jobs set lease_until = now() - interval '1 second' where id = %s", job_id)
+
+
+def process(server: Server, database: str, media: Path, kill_at: str | None = None) -> subprocess.Popen[bytes]:
+    """A worker process; `kill_at` as services/jobs/checkpoints.py says, such as "written:1"."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": server.url("clipdesk_app", database),
+        "DATABASE_WORKER_URL": server.url("clipdesk_worker", database),
+        "CLIPDESK_DATA": str(media.parent / "data"),
+        "MEDIA_DIR": str(media),
+        "JOB_LEASE_SECONDS": str(LEASE),
+        "JOB_POLL_SECONDS": "0.05",
+        "CLIPDESK_KILL_AT": kill_at or "",
+    }
+    return subprocess.Popen([sys.executable, "-m", "services.jobs.worker"], env=environment, cwd=ROOT)
+
+
+def kill(worker: "subprocess.Popen[bytes]") -> None:
+    worker.kill()
+    worker.wait(PATIENCE)
+
+
+def killed_itself(worker: "subprocess.Popen[bytes]") -> bool:
+    """Wait for a process with `kill_at` to end; whether SIGKILL ended it."""
+    return worker.wait(PATIENCE) == -signal.SIGKILL
+
+
+def wait_until(holds: Callable[[], Any], what: str) -> Any:
+    """The first true answer of `holds`."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if answer := holds():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"not within {PATIENCE:.0f} s: {what}")
+
+
+def job_row(world: World, job_id: UUID) -> dict[str, Any]:
+    (row,) = world.rows("select * from public.jobs where id = %s", job_id)
+    return row
+
+
+def wait_for_end(world: World, *job_ids: UUID) -> list[dict[str, Any]]:
+    """The rows of these jobs, once all have ended."""
+    ended = "select count(*) from public.jobs where id = any(%s) and status in ('completed', 'failed', 'cancelled')"
+    wait_until(lambda: world.value(ended, list(job_ids)) == len(job_ids), "all jobs ended")
+    return [job_row(world, job_id) for job_id in job_ids]
+
+
+def order(world: World, store: UUID, person: UUID, text: str) -> UUID:
+    """Queue speech as a page does; returns the job's id."""
+    wanted = generation.SpeechOrder.model_validate(speech(text, voice="premium"))
+    return generation.order_speech(world.as_person(person), store, wanted, uuid4())
+
+
+def sweep(world: World, folder: Folder) -> None:
+    """Sweep at once, however young the files are; only when nothing else writes."""
+    job_id = world.job("sweep_media")
+    worker = inside(world, folder, sweep_hours=0)
+    worker.start()
+    try:
+        (row,) = wait_for_end(world, job_id)
+    finally:
+        worker.stop()
+    assert row["status"] == "completed", row["error"]
+
+
+def assert_nothing_lost(world: World, folder: Folder) -> None:
+    """Every file has its row, every row its file; no hold is open; counters and sums equal the ledger."""
+    sweep(world, folder)
+    rows = {row["media_path"] for row in world.rows("select media_path from public.speech_assets")}
+    files = set(folder.list("speech", datetime.now(UTC) + timedelta(days=1)))
+    assert files == rows
+    assert world.rows("select * from public.cost_holds where state in ('reserved', 'committed')") == []
+    assert world.money_differences() == []
+    completed = world.rows("select id from public.jobs where kind = 'speech' and status = 'completed' order by id")
+    assert world.rows("select job_id as id from public.speech_assets order by job_id") == completed
+    assert world.rows("select job_id as id from public.cost_entries order by job_id") == completed
