@@ -1,0 +1,52 @@
+"""A fresh embedded server with the product's schema, away from anybody's data."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.database import embedded
+from services.database.connect import Doors
+from services.database.migrate import migrate
+from services.database.postgres import open_pool
+from tests.builders import World
+
+CONNECTIONS = 20
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A new folder whose path is short enough for a socket and that the server's account may pass."""
+    folder = Path(tempfile.mkdtemp(prefix="bn-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def fresh_server() -> Iterator[embedded.Server]:
+    """The product's own launcher and settings: durable commits."""
+    with short_folder() as folder:
+        server = embedded.start(folder / "pg")
+        try:
+            yield server
+        finally:
+            embedded.stop(folder / "pg")
+
+
+@contextmanager
+def fresh_world() -> Iterator[World]:
+    """An empty database of the product's schema, with builders and the product's doors."""
+    with fresh_server() as server:
+        migrate(server.url("postgres"), {name: server.passwords[name] for name in embedded.LOGINS})
+        doors = Doors(
+            open_pool(server.url("clipdesk_app"), CONNECTIONS), open_pool(server.url("clipdesk_worker"), CONNECTIONS)
+        )
+        world = World(server.url("postgres"), doors)
+        try:
+            yield world
+        finally:
+            world.close()

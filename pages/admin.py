@@ -1,0 +1,146 @@
+"""Admin: quotas with a reason, people with a one-time password, and the end of the demo company."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import streamlit as st
+
+from services import demo, identity, profiles
+from services.errors import AppError, InvalidInput
+from services.profiles import Store
+from ui import formats, session
+from ui.session import Operator
+
+person = session.require("admin")
+
+COMPANY = "company"
+ROLES = {"manager": "Manager: speaks and publishes for chosen stores", "finance": "Finance: reads costs of all stores",
+         "admin": "Admin: everything"}  # fmt: skip
+
+
+def beside(field: str, *names: str) -> None:
+    """Show the error of a form's last sending below the input it belongs to."""
+    error = st.session_state.get("admin_error")
+    if error and error[0] in (field, *names):
+        st.error(error[1], icon=":material/error:")
+
+
+def attempt(form: str, run: Callable[[], object]) -> bool:
+    """Run a form's change; keep its error for `beside`. Returns whether it went well."""
+    st.session_state.pop("admin_error", None)
+    try:
+        run()
+    except InvalidInput as exc:
+        st.session_state["admin_error"] = (f"{form}.{exc.field}", str(exc))
+    except AppError as exc:
+        st.session_state["admin_error"] = (f"{form}.", str(exc))
+    else:
+        return True
+    return False
+
+
+def quota_form(operator: Operator, stores: list[Store]) -> None:
+    st.subheader("Monthly quota")
+    names = {COMPANY: "The whole company"} | {str(store.id): store.label for store in stores}
+    chosen = session.chosen_store(operator)
+    with st.form("quota", border=True):
+        scope = st.selectbox(
+            "Store or company", list(names), format_func=names.get, key="quota_scope",
+            index=list(names).index(str(chosen.id)) if chosen else 0,
+        )  # fmt: skip
+        amount = st.text_input("Limit a month, US dollars (0 = unlimited)", key="quota_amount", placeholder="25.00")
+        beside("quota.quota")
+        reason = st.text_input("Reason", key="quota_reason", placeholder="Black Friday campaign")
+        beside("quota.reason")
+        sent = st.form_submit_button("Set quota", type="primary")
+        beside("quota.", "quota.None")
+    if sent:
+        scope_id = None if scope == COMPANY else UUID(scope)
+        run = lambda: profiles.set_quota(operator.database, operator.account_id, scope_id, amount, reason)  # noqa: E731
+        if attempt("quota", run):
+            session.forget_stores(operator)
+            st.toast(f"Quota of {names[scope]} set.", icon=":material/check:")
+        st.rerun()
+
+
+def quota_table(stores: list[Store]) -> None:
+    rows = [
+        {
+            "Store": store.label,
+            "Limit a month": formats.usd(store.quota.limit) if store.quota.limit is not None else "Unlimited",
+            "Spent": formats.usd(store.quota.settled),
+            "Held": formats.usd(store.quota.held),
+            "Left": formats.usd_left(store.quota.left) if store.quota.left is not None else "No limit",
+        }
+        for store in stores
+    ]
+    st.dataframe(rows, hide_index=True, alt="Quota of each store this month")
+    st.caption("US dollars this calendar month (UTC). Limits include active grants.")
+
+
+def person_form(operator: Operator, stores: list[Store]) -> None:
+    st.subheader("Add a person")
+    names = {str(store.id): store.label for store in stores}
+    with st.form("person", border=True):
+        name = st.text_input("Name", key="person_name")
+        beside("person.name")
+        email = st.text_input("E-mail", key="person_email")
+        beside("person.email")
+        role = st.radio("Role", list(ROLES), format_func=ROLES.get, key="person_role")
+        chosen = st.multiselect("Stores (managers only)", list(names), format_func=names.get, key="person_stores")
+        beside("person.stores")
+        sent = st.form_submit_button("Add person", type="primary")
+        beside("person.", "person.None")
+    if sent:
+
+        def run() -> None:
+            password = identity.add_person(
+                operator.person, operator.account_id, name=name, email=email, role=role,
+                profile_ids=[UUID(store) for store in chosen] if role == "manager" else [],
+            )  # fmt: skip
+            st.session_state["one_time_password"] = (name, email, password)
+
+        attempt("person", run)
+        st.rerun()
+
+
+@st.dialog("One-time password")
+def one_time_password(name: str, email: str, password: str) -> None:
+    st.write(f"Give this to {name}. It is shown once; the first sign-in replaces it.")
+    st.text(f"E-mail: {email}")
+    st.code(password, language=None)
+    if st.button("I have noted it", key="password_noted", type="primary"):
+        st.rerun()
+
+
+def erase_demo(operator: Operator) -> None:
+    if not operator.membership.is_demo:
+        return
+    st.subheader("Demo company")
+    with st.container(border=True):
+        st.write("Erasing removes its stores, people, speech and all of its history. Your own company is not touched.")
+        sure = st.checkbox("Erase everything of the demo company", key="demo_sure")
+        if st.button("Erase the demo company", key="demo_erase", disabled=not sure, icon=":material/delete_forever:"):
+            demo.erase(operator.database, operator.account_id)
+            st.success("The demo company is gone. [Continue](/sign-in)")
+            st.stop()
+
+
+def show(operator: Operator) -> None:
+    st.title("Admin")
+    stores = session.stores(operator)
+    if made := st.session_state.pop("one_time_password", None):
+        one_time_password(*made)
+    left, right = st.columns(2)
+    with left:
+        quota_form(operator, stores)
+    with right:
+        person_form(operator, stores)
+    quota_table(stores)
+    erase_demo(operator)
+
+
+try:
+    show(person)
+except AppError as exc:
+    st.error(str(exc), icon=":material/error:")

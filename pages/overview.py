@@ -1,0 +1,215 @@
+"""Overview: counts, spend, quota and activity of one store, or one row for each of them."""
+
+from datetime import date
+from uuid import UUID
+
+import pandas as pd
+import streamlit as st
+
+from services import profiles
+from services.costs import reports
+from services.costs.reports import RANGES, Dashboard, StoreRow
+from services.errors import AppError
+from services.profiles import Store
+from ui import charts, formats, session
+from ui.session import Database, Operator
+
+person = session.require("admin", "manager", "finance")
+
+
+@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
+def store_dashboard(
+    account_id: UUID, person_id: UUID, role: str, profile_id: UUID, time_range: str, _database: Database
+) -> Dashboard:
+    return reports.profile_dashboard(_database, profile_id, time_range)
+
+
+@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
+def company_dashboard(account_id: UUID, person_id: UUID, role: str, time_range: str, _database: Database) -> Dashboard:
+    return reports.account_dashboard(_database, account_id, time_range)
+
+
+def load(operator: Operator, store: Store | None, time_range: str) -> Dashboard:
+    who = (operator.account_id, operator.person.id, operator.role)
+    if store:
+        return store_dashboard(*who, store.id, time_range, operator.database)
+    return company_dashboard(*who, time_range, operator.database)
+
+
+def heading(store: Store | None) -> str:
+    """The title and the range switch; returns the range chosen."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left.title(store.name if store else "All my stores")
+    return right.segmented_control(
+        "Range",
+        list(RANGES),
+        format_func=RANGES.get,
+        default="30d",
+        key="range",
+        bind="query-params",
+        required=True,
+    )
+
+
+def first_steps(operator: Operator) -> None:
+    """What a new company does first, ticked by fact; gone when done."""
+    steps = profiles.checklist(operator.database, operator.account_id)
+    if steps is None or steps.done or operator.membership.is_demo:
+        return
+    with st.container(border=True, key="first_steps"):
+        st.subheader("First steps")
+        for done, label, page in (
+            (steps.spoke, "Speak a line", "../pages/voice.py"),
+            (steps.quota, "Set a quota", "../pages/admin.py"),
+            (steps.manager, "Add a manager", "../pages/admin.py"),
+        ):
+            icon = ":material/check_circle:" if done else ":material/radio_button_unchecked:"
+            st.page_link(page, label=f"{label} (done)" if done else label, icon=icon)
+
+
+def numbers(dashboard: Dashboard, range_name: str) -> None:
+    stats, costs, quota = dashboard.stats, dashboard.costs, dashboard.quota
+    left = formats.usd_left(quota.left) if quota and quota.left is not None else "No limit"
+    held = f"{formats.usd(quota.held)} held by work under way" if quota and quota.held else None
+    money = {f"Spent, {range_name}": formats.usd(costs.total), "Spent this month (UTC)": formats.usd(costs.monthly)}
+    if quota:
+        money["Left this month (UTC)"] = left
+    tiles(money, held)
+    tiles(
+        {
+            f"Speech, {range_name}": f"{stats.speech_count:,}",
+            f"Clips, {range_name}": f"{stats.clips_count:,}",
+            f"Rendered, {range_name}": f"{stats.rendered_count:,}",
+            f"Projects, {range_name}": f"{stats.projects_count:,}",
+        }
+    )
+
+
+def tiles(values: dict[str, str], note: str | None = None) -> None:
+    """One row of numbers; `note` explains the last."""
+    for column, (label, value) in zip(st.columns(len(values)), values.items(), strict=True):
+        column.metric(label, value, border=True, help=note if label == list(values)[-1] else None)
+
+
+def series(dashboard: Dashboard) -> None:
+    spend, activity = dashboard.spend_frame(), dashboard.activity_frame()
+    days = [*spend["day"], *activity["day"]]
+    monthly = dashboard.bucket == "month"
+    last = dashboard.as_of.date()
+    first = min(days, default=last) if monthly else dashboard.from_day
+    left, right = st.columns(2)
+    with left.container(border=True):
+        st.subheader("Spend by service")
+        chart(spend, "service", "usd", charts.USD, first, last, monthly, "Nothing was spent in this range.")
+    with right.container(border=True):
+        st.subheader("Activity")
+        chart(activity, "kind", "count", charts.COUNT, first, last, monthly, "Nothing was made in this range.")
+
+
+def chart(
+    frame: pd.DataFrame,
+    group: str,
+    value: str,
+    unit: dict[str, str],
+    first: date,
+    last: date,
+    monthly: bool,
+    empty: str,
+) -> None:
+    if frame.empty:
+        st.info(empty, icon=":material/bar_chart_off:")
+        return
+    figure = charts.stacked_bars(frame, group=group, value=value, unit=unit, first=first, last=last, monthly=monthly)
+    total = frame[value].sum()
+    alt = f"Bars from {first:%-d %b %Y} to {last:%-d %b %Y} by {group}, {unit['prefix']}{total:{unit['format']}} in all"
+    charts.draw(figure, key=f"chart_{group}", alt=alt)
+
+
+def services_table(dashboard: Dashboard) -> None:
+    if not dashboard.costs.by_service:
+        return
+    with st.container(border=True):
+        st.subheader("Cost by service")
+        amounts = sorted(dashboard.costs.by_service.items(), key=lambda item: -item[1])
+        st.table(
+            pd.DataFrame([(charts.name(k), formats.usd(v)) for k, v in amounts], columns=["Service", "US dollars"])
+        )
+
+
+def recent_clips(dashboard: Dashboard, store: Store) -> None:
+    with st.container(border=True):
+        st.subheader("Recent clips")
+        if not dashboard.recent_clips:
+            st.info("No clips yet.", icon=":material/movie:")
+            return
+        rows = [
+            (clip.name, clip.final_status.capitalize(), formats.moment(clip.created_at, store.timezone))
+            for clip in dashboard.recent_clips
+        ]
+        st.table(pd.DataFrame(rows, columns=["Clip", "Status", "Added"]))
+
+
+def store_table(rows: list[StoreRow], slugs: dict[UUID, str], range_name: str) -> None:
+    st.subheader("Stores, worst first")
+    if not rows:
+        st.info("No store is assigned to you yet. Ask an admin of your company.", icon=":material/storefront:")
+        return
+
+    def open_row() -> None:
+        if picked := st.session_state["store_table"]["selection"]["rows"]:
+            session.choose(slugs[rows[picked[0]].id])
+
+    st.dataframe(
+        pd.DataFrame([store_line(row, range_name) for row in rows]),
+        key="store_table",
+        hide_index=True,
+        on_select=open_row,
+        selection_mode="single-row",
+        column_config={
+            "Used": st.column_config.ProgressColumn("Quota used", format="percent", min_value=0, max_value=1)
+        },
+        alt="One row a store, the most used quota first",
+    )
+    st.caption("Choose a row to open the store.")
+
+
+def store_line(row: StoreRow, range_name: str) -> dict[str, object]:
+    quota = row.quota
+    return {
+        "Store": f"{row.code} · {row.name}" + (" (suspended)" if row.suspended else ""),
+        "Used": float(min(row.used_share, 1)) if row.used_share is not None else None,
+        "Spent this month": formats.usd(quota.settled),
+        "Left": formats.usd_left(quota.left) if quota.left is not None else "No limit",
+        f"Spent, {range_name}": formats.usd(row.spent),
+        "Failed jobs": row.failed_jobs,
+        "Last speech": formats.ago(row.last_speech_at) if row.last_speech_at else "never",
+    }
+
+
+def show(operator: Operator) -> None:
+    store = session.chosen_store(operator)
+    time_range = heading(store)
+    first_steps(operator)
+    dashboard = load(operator, store, time_range)
+    range_name = RANGES[dashboard.time_range].lower()
+    numbers(dashboard, range_name)
+    if not store:
+        slugs = {s.id: s.slug for s in session.stores(operator)}
+        store_table(dashboard.stores, slugs, range_name)
+    series(dashboard)
+    if store:
+        left, right = st.columns(2)
+        with left:
+            services_table(dashboard)
+        with right:
+            recent_clips(dashboard, store)
+    else:
+        services_table(dashboard)
+    zone = store.timezone if store else operator.timezone
+    st.caption(f"As of {formats.moment(dashboard.as_of, zone)}. Money in US dollars; days and months are UTC.")
+
+
+try:
+    show(person)
+except AppError as exc:
+    st.error(str(exc), icon=":material/error:")

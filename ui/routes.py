@@ -1,0 +1,290 @@
+"""Addresses outside Streamlit: sign-in and out, first start, password, demo, files, health."""
+
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache, wraps
+from ipaddress import ip_address
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import anyio
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from services import demo, health, identity
+from services.config import settings
+from services.errors import AppError, InvalidInput, NotFound, Unavailable
+from services.media.folder import media
+from services.speech import generation
+from ui import html
+from ui.gate import cookie_name
+
+log = logging.getLogger(__name__)
+Endpoint = Callable[[Request], Awaitable[Response]]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+# Where a request comes from --------------------------------------------------------------------------------------
+
+
+def address(request: Request) -> str | None:
+    """The network address of the other end; behind a proxy the server replaces it by the forwarded one."""
+    return request.client.host if request.client else None
+
+
+def on_loopback(request: Request) -> bool:
+    """Whether the person sits at this machine: no proxy in between, and the address asked for is local too."""
+    host = request.url.hostname or ""
+    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
+    return not forwarded and _is_loopback(address(request) or "") and (host == "localhost" or _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def same_origin(request: Request) -> bool:
+    """Whether the form that is sent was ours."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return request.headers.get("origin", "").split("//", 1)[-1] == request.headers.get("host")
+
+
+def own_forms_only(endpoint: Endpoint) -> Endpoint:
+    """Refuse a POST that another site's page sent; answer "unavailable" when the database is away."""
+
+    @wraps(endpoint)
+    async def guarded(request: Request) -> Response:
+        if request.method == "POST" and not same_origin(request):
+            return PlainTextResponse("This form was sent from another site.", 403)
+        try:
+            return await endpoint(request)
+        except Unavailable:
+            return html.unavailable()
+
+    return guarded
+
+
+async def fields(request: Request) -> dict[str, str]:
+    async with request.form(max_files=0, max_fields=20) as form:
+        return {name: str(value)[:1000] for name, value in form.items()}
+
+
+def safe_next(value: str | None) -> str:
+    """An address on this site, never another one's."""
+    return value if value and value.startswith("/") and not value.startswith(("//", "/\\")) else "/"
+
+
+def with_cookie(response: Response, secret: str) -> Response:
+    options = settings()
+    response.set_cookie(
+        cookie_name(),
+        secret,
+        httponly=True,
+        samesite="lax",
+        secure=options.cookie_secure,
+        path="/",
+        max_age=options.session_hours * 3600 + 86_400,  # outlives the session by a day, so that it can be renewed
+    )
+    return response
+
+
+async def _in_thread(run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await anyio.to_thread.run_sync(lambda: run(*args, **kwargs))
+
+
+# Sign-in ----------------------------------------------------------------------------------------------------------
+
+
+@own_forms_only
+async def sign_in(request: Request) -> Response:
+    if request.method == "GET":
+        if await _in_thread(identity.first_start) and not await _in_thread(demo.people):
+            return RedirectResponse("/start", 303)
+        return html.sign_in(safe_next(request.query_params.get("next")), offer_demo=on_loopback(request))
+    form = await fields(request)
+    email, next_page = form.get("email", ""), safe_next(form.get("next"))
+    try:
+        secret = await _in_thread(
+            identity.sign_in,
+            email,
+            form.get("password", ""),
+            address=address(request),
+            agent=request.headers.get("user-agent", ""),
+            previous=request.cookies.get(cookie_name()),
+        )
+    except Unavailable:
+        raise
+    except AppError as exc:
+        return html.sign_in(next_page, email=email, error=str(exc), offer_demo=on_loopback(request))
+    return with_cookie(RedirectResponse(next_page, 303), secret)
+
+
+@own_forms_only
+async def sign_out(request: Request) -> Response:
+    secret = request.cookies.get(cookie_name(), "")
+    form = await fields(request)
+    if form.get("everywhere"):
+        person = await _in_thread(identity.load, secret)
+        if person:
+            await _in_thread(identity.sign_out_everywhere, person)
+    elif secret:
+        await _in_thread(identity.sign_out, secret)
+    response = RedirectResponse("/sign-in", 303)
+    response.delete_cookie(cookie_name(), path="/", secure=settings().cookie_secure, httponly=True, samesite="lax")
+    return response
+
+
+@own_forms_only
+async def password(request: Request) -> Response:
+    secret = request.cookies.get(cookie_name(), "")
+    person = await _in_thread(identity.load, secret)
+    if person is None:
+        return RedirectResponse("/sign-in?next=%2Fpassword", 303)
+    if request.method == "GET":
+        return html.password(forced=person.must_change)
+    form = await fields(request)
+    try:
+        await _in_thread(identity.change_password, person, secret, form.get("password", ""))
+    except InvalidInput as exc:
+        return html.password(str(exc), forced=person.must_change)
+    return RedirectResponse("/", 303)
+
+
+# First start ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def setup_code() -> str:
+    """What the first-admin form asks for away from loopback."""
+    return settings().setup_code or secrets.token_hex(6)
+
+
+def announce_first_start() -> None:
+    """Print the set-up code while there is no company."""
+    if identity.first_start():
+        log.warning("No company yet. Set-up code for the first-admin form: %s", setup_code())
+
+
+@own_forms_only
+async def start(request: Request) -> Response:
+    if not await _in_thread(identity.first_start):
+        return RedirectResponse("/sign-in", 303)
+    return _start_form(request, {}, {})
+
+
+def _start_form(request: Request, values: Mapping[str, str], errors: Mapping[str, str]) -> Response:
+    local = on_loopback(request)
+    return html.first_start(values, errors, ask_code=not local, offer_demo=local)
+
+
+@own_forms_only
+async def start_company(request: Request) -> Response:
+    if request.method == "GET":
+        return RedirectResponse("/start", 303)
+    form = await fields(request)
+    if not on_loopback(request) and not hmac.compare_digest(
+        form.get("setup_code", "").strip().encode(), setup_code().encode()
+    ):
+        return _start_form(request, form, {"setup_code": "That is not the set-up code. It is in the server's log."})
+    try:
+        company = identity.NewCompany.model_validate(form)
+        person_id = await _in_thread(identity.create_company, company, address(request))
+    except InvalidInput as exc:
+        return _start_form(request, form, {exc.field or "": str(exc)})
+    except ValidationError as exc:
+        return _start_form(request, form, {str(e["loc"][0]): "This is needed." for e in exc.errors()})
+    except Unavailable:
+        raise
+    except AppError as exc:
+        return _start_form(request, form, {"": str(exc)})
+    return await _enter(request, person_id)
+
+
+async def _enter(request: Request, person_id: UUID) -> Response:
+    agent = request.headers.get("user-agent", "")
+    secret = await _in_thread(identity.open_session, person_id, address=address(request), agent=agent)
+    return with_cookie(RedirectResponse("/", 303), secret)
+
+
+# Demo (loopback only: its people have no passwords) ----------------------------------------------------------------
+
+
+@own_forms_only
+async def start_demo(request: Request) -> Response:
+    if request.method == "POST" and on_loopback(request):
+        await _in_thread(demo.request)
+    return RedirectResponse("/demo", 303)
+
+
+@own_forms_only
+async def show_demo(request: Request) -> Response:
+    if not on_loopback(request):
+        return RedirectResponse("/sign-in", 303)
+    state = await _in_thread(demo.state)
+    if state.people:
+        return html.demo(state.people)
+    if state.job is None:
+        return RedirectResponse("/sign-in", 303)
+    if state.job["status"] in ("failed", "cancelled"):
+        return html.demo_failed(state.job["error"] or "It was cancelled.")
+    return html.demo_progress(float(state.job["progress"]), state.job["message"])
+
+
+@own_forms_only
+async def enter_demo(request: Request) -> Response:
+    form = await fields(request) if request.method == "POST" else {}
+    if not on_loopback(request) or not await _in_thread(demo.is_demo_person, form.get("person", "")):
+        return RedirectResponse("/sign-in", 303)
+    return await _enter(request, UUID(form["person"]))
+
+
+# Files and health --------------------------------------------------------------------------------------------------
+
+
+async def speech_file(request: Request) -> Response:
+    """A speech's audio for whoever may read the speech; `?download=1` names it. Ranges are served."""
+    person = await _in_thread(identity.load, request.cookies.get(cookie_name()))
+    if person is None:
+        return PlainTextResponse("Sign in first.", 401)
+    try:
+        speech = await _in_thread(generation.get, person.database, UUID(request.path_params["speech_id"]))
+        path = media().path(speech.media_path)
+        if not path.is_file():
+            raise NotFound("The audio file is missing from the media folder.")
+    except (ValueError, NotFound):
+        return PlainTextResponse("Not found.", 404)
+    except AppError:
+        return html.unavailable()
+    kind = {"mp3": "audio/mpeg", "wav": "audio/wav"}[speech.format]
+    download = speech.file_name if request.query_params.get("download") else None
+    return FileResponse(path, media_type=kind, filename=download)
+
+
+async def healthz(_: Request) -> Response:
+    """200 while the database answers and the worker inside (if there is one) lives; else 503."""
+    state: dict[str, Any] = await _in_thread(health.state)
+    return JSONResponse(state, 200 if all(state.values()) else 503)
+
+
+ROUTES = [
+    Route("/sign-in", sign_in, methods=["GET", "POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/password", password, methods=["GET", "POST"]),
+    Route("/start", start),
+    Route("/start/company", start_company, methods=["GET", "POST"]),
+    Route("/start/demo", start_demo, methods=["GET", "POST"]),
+    Route("/demo", show_demo),
+    Route("/demo/enter", enter_demo, methods=["GET", "POST"]),
+    Route("/files/speech/{speech_id}", speech_file),
+    Route("/healthz", healthz),
+]

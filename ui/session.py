@@ -1,0 +1,146 @@
+"""Who is at this page, for which company and store."""
+
+from dataclasses import dataclass
+from typing import NoReturn
+from uuid import UUID
+
+import streamlit as st
+
+from services import identity, profiles
+from services.database.door import Database
+from services.errors import AppError
+from services.identity import Membership, Person, Role
+from services.profiles import Store
+from ui.gate import cookie_name
+
+ALL_STORES = "all"
+CACHE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A signed-in person at work for one of their companies."""
+
+    person: Person
+    membership: Membership
+
+    @property
+    def role(self) -> Role:
+        return self.membership.role
+
+    @property
+    def account_id(self) -> UUID:
+        return self.membership.account_id
+
+    @property
+    def database(self) -> Database:
+        return self.person.database
+
+    @property
+    def timezone(self) -> str:
+        """The company's, for pages over all stores."""
+        return self.membership.timezone
+
+
+def cookie() -> str | None:
+    """The session's secret as the browser sent it when this page connected."""
+    return st.context.cookies.get(cookie_name())
+
+
+def current() -> Person | None:
+    """The signed-in person. Fragments ask too: their runs do not pass the shell."""
+    return identity.load(cookie())
+
+
+def require(*roles: Role) -> Operator:
+    """The operator of this page; without a session, or with another role, the page ends with a sentence."""
+    try:
+        person = current()
+        if person is None:
+            _session_ended()
+        member = identity.membership(person, _chosen_account())
+    except AppError as exc:
+        _stop_with(str(exc))
+    if roles and member.role not in roles:
+        st.error("Your role does not open this page. Ask an admin of your company.", icon=":material/block:")
+        st.stop()
+    return Operator(person, member)
+
+
+def _chosen_account() -> UUID | None:
+    chosen = st.session_state.get("account")
+    return UUID(chosen) if chosen else None
+
+
+def _session_ended() -> NoReturn:
+    st.warning(
+        "Your session has ended. [Sign in again](/sign-in) in a new tab, then come back here and repeat your last "
+        "click: what you typed is kept.",
+        icon=":material/lock_clock:",
+    )
+    st.stop()
+
+
+def _stop_with(sentence: str) -> NoReturn:
+    st.error(sentence, icon=":material/error:")
+    st.stop()
+
+
+# Stores ----------------------------------------------------------------------------------------------------------
+
+
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=2_000, show_spinner=False)
+def _stores(account_id: UUID, person_id: UUID, role: Role, _database: Database) -> list[Store]:
+    return profiles.my_stores(_database, account_id)
+
+
+def stores(operator: Operator) -> list[Store]:
+    """The operator's stores with this month's quota, at most 30 s old."""
+    return _stores(operator.account_id, operator.person.id, operator.role, operator.database)
+
+
+def forget_stores(operator: Operator) -> None:
+    """After something was bought or changed: read the quota anew."""
+    _stores.clear(operator.account_id, operator.person.id, operator.role)
+
+
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=2_000, show_spinner=False)
+def _names(account_id: UUID, person_id: UUID, _database: Database) -> dict[UUID | None, str]:
+    return identity.names(_database)
+
+
+def names(operator: Operator) -> dict[UUID | None, str]:
+    """Names of the operator's colleagues by id; None is System."""
+    return _names(operator.account_id, operator.person.id, operator.database)
+
+
+def chosen_store(operator: Operator) -> Store | None:
+    """The store of the switcher; None for "All my stores"."""
+    slug = st.session_state.get("profile", ALL_STORES)
+    return next((store for store in stores(operator) if store.slug == slug), None)
+
+
+def require_store(operator: Operator) -> Store:
+    """The chosen store, or the page ends by asking for one."""
+    store = chosen_store(operator)
+    if store is None:
+        _ask_for_store(stores(operator))
+    return store
+
+
+def _ask_for_store(choices: list[Store]) -> NoReturn:
+    if not choices:
+        st.info("No store is assigned to you yet. Ask an admin of your company.", icon=":material/storefront:")
+        st.stop()
+    st.info("This page works for one store. Choose which:", icon=":material/storefront:")
+    with st.container(horizontal=True):
+        for store in choices[:12]:
+            st.button(store.label, key=f"choose_{store.slug}", on_click=choose, args=(store.slug,))
+    if len(choices) > 12:
+        st.caption(f"The switcher in the sidebar has all {len(choices)}.")
+    st.stop()
+
+
+def choose(slug: str) -> None:
+    """Set the switcher, from a button's callback."""
+    st.session_state["profile"] = slug
