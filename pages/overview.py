@@ -73,7 +73,7 @@ def numbers(dashboard: Dashboard, range_name: str) -> None:
     held = f"{formats.usd(quota.held)} held by work under way" if quota and quota.held else None
     money = {f"Spent, {range_name}": formats.usd(costs.total), "Spent this month (UTC)": formats.usd(costs.monthly)}
     if quota:
-        money["Left this month (UTC)"] = left
+        money["Left this month (UTC)" if dashboard.profile_id else "Company has left this month (UTC)"] = left
     tiles(money, held)
     tiles(
         {
@@ -116,7 +116,7 @@ def chart(
     monthly: bool,
     empty: str,
 ) -> None:
-    if frame.empty:
+    if not frame[value].sum():
         st.info(empty, icon=":material/bar_chart_off:")
         return
     figure = charts.stacked_bars(frame, group=group, value=value, unit=unit, first=first, last=last, monthly=monthly)

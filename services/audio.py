@@ -93,9 +93,11 @@ def _levelling(gain: float, sample_format: str) -> list[tuple[str, str]]:
 
 
 def _measure(frames: Iterable[AudioFrame]) -> float:
-    measured = [frame.metadata.get("lavfi.r128.I") for frame in _through(frames, [("ebur128", "metadata=1")])]
-    last = float(measured[-1] or SILENT) if measured else SILENT
-    return last if math.isfinite(last) else SILENT
+    """The last figure is that of the whole; a rest of less than 0.1 s at the end comes without one."""
+    measured = SILENT
+    for frame in _through(frames, [("ebur128", "metadata=1")]):
+        measured = float(frame.metadata.get("lavfi.r128.I", measured))
+    return measured if math.isfinite(measured) else SILENT
 
 
 def _frames(samples: npt.NDArray[np.float32], sample_rate: int) -> Iterator[AudioFrame]:

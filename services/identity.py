@@ -152,7 +152,7 @@ def sign_in(email: str, password: str, *, address: str | None, agent: str, previ
     it, so that a page left open goes on where it was. Raises `TooManyTries`, or `InvalidInput` with the
     same words and at the same cost whether the address exists or not.
     """
-    local = doors().local(address=address)
+    local, email = doors().local(address=address), email.strip()
     _throttle(local, email, address)
     known = local.call("password_of", p_email=email)
     matches = _matches(known["hash"] if known else _hash_of_nobody(), password)
@@ -192,7 +192,7 @@ def _throttle(local: Database, email: str, address: str | None) -> None:
 
 
 def _email_key(email: str) -> str:
-    return f"email:{email.strip().lower()}"
+    return f"email:{email.lower()}"
 
 
 def _address_key(address: str | None) -> str:
@@ -249,6 +249,12 @@ def first_start() -> bool:
     return bool(doors().local().call("first_start"))
 
 
+@cache
+def timezones() -> frozenset[str]:
+    """Names to choose from. Debian also lists "localtime", which means another zone on each machine."""
+    return frozenset(available_timezones() - {"localtime"})
+
+
 def create_company(form: NewCompany, address: str | None) -> UUID:
     """The first company with its first admin and store; returns the admin's id.
 
@@ -259,7 +265,7 @@ def create_company(form: NewCompany, address: str | None) -> UUID:
     _check_name(form.name, "name", "You need")
     if not re.fullmatch(r"[A-Za-z0-9-]{1,16}", form.code.strip()):
         raise InvalidInput("A store number has 1 to 16 letters, digits or hyphens.", "code")
-    if form.timezone not in available_timezones():
+    if form.timezone not in timezones():
         raise InvalidInput("Choose a time zone such as Europe/London.", "timezone")
     _check_email(form.email)
     person_id = uuid4()
@@ -301,8 +307,8 @@ def add_person(
     values = {
         "account_id": account_id,
         "person_id": uuid4(),
-        "name": name,
-        "email": email,
+        "name": name.strip(),
+        "email": email.strip(),
         "hash": hash_password(password),
         "role": role,
         "profile_ids": list(profile_ids),
@@ -320,8 +326,9 @@ class Colleague(Row):
 
 def names(database: Database) -> dict[UUID | None, str]:
     """Names of everybody the person shares a company with; None is System."""
-    people = {person.id: person.name for person in database.select(Colleague)}
-    return {None: "System", **people}
+    known: dict[UUID | None, str] = {None: "System"}
+    known.update((person.id, person.name) for person in database.select(Colleague))
+    return known
 
 
 def _check_name(name: str, field: str, who_needs: str) -> None:

@@ -1,6 +1,7 @@
 """Stores: which ones a person may choose, their quota, and how an admin changes it."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from services.database.door import Database
 from services.errors import InvalidInput
 
 WARN_SHARE = Decimal("0.90")  # of a limit: from here on pages warn
+# Commas between thousands only: "12,50", as half of Europe writes it, must not become 1250.
+_AMOUNT = re.compile(r"-?(\d{1,12}|\d{1,3}(,\d{3}){1,3})(\.\d{1,20})?", re.ASCII)
 
 
 class Quota(BaseModel):
@@ -78,6 +81,11 @@ def my_stores(database: Database, account_id: UUID) -> list[Store]:
     return [Store.model_validate(row) for row in database.call("my_stores", p_account_id=account_id)]
 
 
+def check_quota(database: Database, profile_id: UUID) -> Quota:
+    """A store's limit this month. Reaching it exactly counts as exceeded. Raises `NotFound`."""
+    return Quota.model_validate(database.call("check_quota", p_profile_id=profile_id))
+
+
 def checklist(database: Database, account_id: UUID) -> Checklist | None:
     """None for everybody but the company's admins."""
     answer = database.call("checklist", p_account_id=account_id)
@@ -89,11 +97,9 @@ def set_quota(database: Database, account_id: UUID, profile_id: UUID | None, amo
 
     Returns the amount. Raises `InvalidInput` naming the field, `NotAllowed`, `NotFound`.
     """
-    try:
-        quota = Decimal(amount.strip().removeprefix("$").replace(",", ""))
-    except InvalidOperation:
-        raise InvalidInput("Type an amount in US dollars, such as 25.00.", "quota") from None
-    if not quota.is_finite():
+    typed = amount.strip().removeprefix("$")
+    if not _AMOUNT.fullmatch(typed):
         raise InvalidInput("Type an amount in US dollars, such as 25.00.", "quota")
+    quota = Decimal(typed.replace(",", ""))
     database.call("set_quota", p_account_id=account_id, p_profile_id=profile_id, p_quota_usd=quota, p_reason=reason)
     return quota

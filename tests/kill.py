@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from services.config import ROOT, Settings
 from services.database.embedded import Server
 from services.jobs.context import Claimed, Context
-from services.jobs.periodic import Calendar
+from services.jobs.periodic import PERIODS, Calendar
 from services.jobs.worker import Worker
 from services.media.folder import Folder
 from services.speech import generation
@@ -44,6 +44,14 @@ def claim(world: World, folder: Folder, *kinds: str, **values: Any) -> Context:
 def expire(world: World, job_id: UUID) -> None:
     """Let the job's lease run out, as if its worker had been silent for long."""
     world.execute("update public.jobs set lease_until = now() - interval '1 second' where id = %s", job_id)
+
+
+def quiet(world: World) -> None:
+    """Leave workers nothing periodic to do for now, so that only the test's jobs pass the places of `kill_at`."""
+    for kind, seconds in PERIODS.items():
+        slot = int(time.time() // seconds)
+        for number in (slot, slot + 1):
+            world.job(kind, slot=str(number), status="completed")
 
 
 def process(server: Server, database: str, media: Path, kill_at: str | None = None) -> subprocess.Popen[bytes]:
@@ -91,6 +99,16 @@ def wait_for_end(world: World, *job_ids: UUID) -> list[dict[str, Any]]:
     ended = "select count(*) from public.jobs where id = any(%s) and status in ('completed', 'failed', 'cancelled')"
     wait_until(lambda: world.value(ended, list(job_ids)) == len(job_ids), "all jobs ended")
     return [job_row(world, job_id) for job_id in job_ids]
+
+
+def working(world: World) -> bool:
+    """Whether a job runs under a live lease, or none is left to run."""
+    return bool(
+        world.value(
+            "select count(*) filter (where status = 'running' and lease_until > now()) > 0"
+            " or count(*) filter (where status in ('pending', 'running')) = 0 from public.jobs where kind = 'speech'"
+        )
+    )
 
 
 def order(world: World, store: UUID, person: UUID, text: str) -> UUID:

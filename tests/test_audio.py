@@ -31,9 +31,10 @@ def fmt(request):
     return request.param
 
 
+@pytest.mark.parametrize("seconds", [0.731, 3.5, 3.537])
 @pytest.mark.parametrize("amplitude", [0.003, 0.05, 1.0])
-def test_every_level_becomes_the_same_loudness(fmt, amplitude):
-    finished = audio.finish(tone(3.5, amplitude), SECOND, fmt)
+def test_every_level_becomes_the_same_loudness(fmt, amplitude, seconds):
+    finished = audio.finish(tone(seconds, amplitude), SECOND, fmt)
     assert audio.loudness(finished.data) == pytest.approx(audio.TARGET, abs=1.0)
 
 

@@ -63,9 +63,7 @@ class Machine:
             disguise += f"; sys.version_info = ({version.replace('.', ', ')}, 0)"
         if not venv:
             disguise += '; sys.modules["ensurepip"] = None'
-        self.program(
-            name, FAKE_PYTHON.format(real=sys.executable, disguise=disguise, log=self.log, fails=fails)
-        )
+        self.program(name, FAKE_PYTHON.format(real=sys.executable, disguise=disguise, log=self.log, fails=fails))
 
     def run(
         self, script: str, *args: str, user: int | None = None, **environment: str
@@ -383,9 +381,7 @@ def channels(colour: str) -> list[int]:
 
 
 def blend(colour: str, ground: str, share: float) -> str:
-    mixed = (
-        round(c * share + g * (1 - share)) for c, g in zip(channels(colour), channels(ground), strict=True)
-    )
+    mixed = (round(c * share + g * (1 - share)) for c, g in zip(channels(colour), channels(ground), strict=True))
     return "#" + "".join(f"{value:02x}" for value in mixed)
 
 

@@ -13,7 +13,7 @@ LAYOUT = {
     "bargap": 0.15,
     "height": 280,
     "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-    "legend": {"orientation": "h", "y": 1.12, "x": 0},
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     "hovermode": "x unified",
 }
 

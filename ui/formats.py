@@ -43,9 +43,11 @@ def ago(at: datetime, now: datetime | None = None) -> str:
 
 
 def seconds(duration: Decimal | float) -> str:
-    """A duration as m:ss, under ten seconds with one decimal."""
+    """A duration as m:ss, under a minute in seconds, under ten seconds with one decimal."""
     if duration < 10:
         return f"{duration:.1f} s"
+    if duration < 60:
+        return f"{int(duration)} s"
     return f"{int(duration) // 60}:{int(duration) % 60:02d} min"
 
 

@@ -74,7 +74,7 @@ class Gate:
 async def _refusal(scope: Scope) -> Response | None:
     """What to answer instead, or None to let the request pass."""
     path = scope["path"]
-    if path in PUBLIC or path.startswith(PUBLIC_FOLDERS):
+    if scope["type"] == "http" and (path in PUBLIC or path.startswith(PUBLIC_FOLDERS)):
         return None
     connection = HTTPConnection(scope)
     try:
@@ -95,8 +95,8 @@ async def _person(connection: HTTPConnection) -> identity.Person | None:
 
 
 def _to_sign_in(connection: HTTPConnection) -> Response:
-    query = f"?{connection.url.query}" if connection.url.query else ""
-    return _elsewhere(connection, "/sign-in?next=" + quote(connection.url.path + query, safe=""))
+    path, query = connection.scope["raw_path"], connection.scope["query_string"]  # bytes: nobody promises UTF-8
+    return _elsewhere(connection, "/sign-in?next=" + quote(path + (b"?" + query if query else b""), safe=""))
 
 
 def _elsewhere(connection: HTTPConnection, address: str) -> Response:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
-from zoneinfo import available_timezones
 
 from starlette.responses import HTMLResponse
+
+from services.identity import timezones
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #16242c; --paper: #f4f7f7; --card: #ffffff; --line: #c4d0d2;
@@ -39,11 +40,19 @@ progress { width: 100%; accent-color: var(--accent); }
 """
 
 
+# An own picture, so that the browser does not ask for one that the gate keeps back.
+ICON = (
+    "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Crect width='16' height='16' rx='4' fill='%2312857f'/%3E%3C/svg%3E\">"
+)
+
+
 def page(title: str, body: str, *, status: int = 200, refresh_seconds: int | None = None) -> HTMLResponse:
     refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">' if refresh_seconds else ""
     return HTMLResponse(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Clipdesk</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}<style>{STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}{ICON}'
+        f"<style>{STYLE}</style></head>"
         f'<body><main><p class="brand">Clipdesk</p>{body}</main></body></html>',
         status,
         {"cache-control": "no-store"},
@@ -56,6 +65,11 @@ def unavailable() -> HTMLResponse:
         "now. You are still signed in; this page tries again by itself.</p></div>"
     )
     return page("Temporarily unavailable", body, status=503, refresh_seconds=5)
+
+
+def failed(error: str) -> HTMLResponse:
+    body = f'<div class="card"><h1>That did not work</h1><p class="error" role="alert">{escape(error)}</p></div>'
+    return page("That did not work", body, status=500)
 
 
 def sign_in(next_page: str, *, email: str = "", error: str = "", offer_demo: bool = False) -> HTMLResponse:
@@ -118,8 +132,7 @@ def first_start(
 def _timezones(values: Mapping[str, str], errors: Mapping[str, str]) -> str:
     chosen = values.get("timezone") or "UTC"
     options = "".join(
-        f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>"
-        for name in sorted(available_timezones())
+        f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in sorted(timezones())
     )
     error = _error("timezone", errors.get("timezone", ""))
     return f'<label>Time zone<select name="timezone">{options}</select>{error}</label>'

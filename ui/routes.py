@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, wraps
@@ -28,6 +29,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+PROXY_MARKS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+
 
 # Where a request comes from --------------------------------------------------------------------------------------
 
@@ -38,10 +42,13 @@ def address(request: Request) -> str | None:
 
 
 def on_loopback(request: Request) -> bool:
-    """Whether the person sits at this machine: no proxy in between, and the address asked for is local too."""
-    host = request.url.hostname or ""
-    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
-    return not forwarded and _is_loopback(address(request) or "") and (host == "localhost" or _is_loopback(host))
+    """Whether the person sits at this machine: no proxy in between, and the address asked for is local too.
+
+    Behind TLS (`COOKIE_SECURE`) there is a proxy even where it leaves no mark, as nginx does not by itself.
+    """
+    asked = LOCAL_HOST.fullmatch(request.headers.get("host", ""))
+    proxied = settings().cookie_secure or any(mark in request.headers for mark in PROXY_MARKS)
+    return bool(asked) and not proxied and _is_loopback(address(request) or "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -60,7 +67,7 @@ def same_origin(request: Request) -> bool:
 
 
 def own_forms_only(endpoint: Endpoint) -> Endpoint:
-    """Refuse a POST that another site's page sent; answer "unavailable" when the database is away."""
+    """Refuse a POST that another site's page sent; answer errors with a page that says what to do."""
 
     @wraps(endpoint)
     async def guarded(request: Request) -> Response:
@@ -70,6 +77,8 @@ def own_forms_only(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except Unavailable:
             return html.unavailable()
+        except AppError as exc:
+            return html.failed(str(exc))
 
     return guarded
 
@@ -155,7 +164,9 @@ async def password(request: Request) -> Response:
     form = await fields(request)
     try:
         await _in_thread(identity.change_password, person, secret, form.get("password", ""))
-    except InvalidInput as exc:
+    except Unavailable:
+        raise
+    except AppError as exc:
         return html.password(str(exc), forced=person.must_change)
     return RedirectResponse("/", 303)
 

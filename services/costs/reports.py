@@ -114,6 +114,20 @@ def account_dashboard(database: Database, account_id: UUID, time_range: str = "3
     return Dashboard.model_validate(answer)
 
 
+class Summary(_Answer):
+    """US dollars ever spent, and spent today (UTC)."""
+
+    as_of: datetime
+    all_time: Decimal
+    today: Decimal
+
+
+def summary(database: Database, account_id: UUID, profile_id: UUID | None = None) -> Summary:
+    """Of one store, or (None) of all that the person sees in the company."""
+    answer = database.call("cost_summary", p_account_id=account_id, p_profile_id=profile_id)
+    return Summary.model_validate(answer)
+
+
 def monthly_cost(database: Database, profile_id: UUID, month: date) -> Decimal:
     """US dollars a store spent towards its quota in the UTC month of `month`."""
     return Decimal(database.call("monthly_cost", p_profile_id=profile_id, p_month=month))

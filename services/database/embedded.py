@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]  # ships no types
+import psutil
 import psycopg
 
 from services.errors import EmbeddedUnavailable
@@ -335,7 +335,7 @@ def _listens(server: Server) -> bool:
 def _postmaster_lives(server: Server) -> bool:
     """Whether the pid file names a live postgres of this folder."""
     try:
-        return _at_work(psutil.Process(_written_pid(server)), server.data, unsure=True)
+        return _at_work(psutil.Process(_written_pid(server)), server)
     except (OSError, ValueError, psutil.NoSuchProcess):
         return False
 
@@ -344,23 +344,29 @@ def _written_pid(server: Server) -> int:
     return int((server.data / "postmaster.pid").read_text("utf-8").splitlines()[0])
 
 
-def _at_work(process: psutil.Process, data: Path, *, unsure: bool) -> bool:
-    """Whether it is a live postgres that works in `data`.
-
-    `unsure` is the answer where the system does not tell: to root without SYS_PTRACE, as in Docker.
-    """
+def _at_work(process: psutil.Process, server: Server) -> bool:
+    """Whether it is a live postgres of this folder."""
     try:
         if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return bool(process.cwd() == str(data))
-    except psutil.AccessDenied:
-        return unsure
+        return _workplace(process, server) == str(server.data)
     except psutil.NoSuchProcess:
         return False
 
 
-def _processes(data: Path, *, unsure: bool) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _at_work(process, data, unsure=unsure)]
+def _workplace(process: psutil.Process, server: Server) -> str:
+    try:
+        return process.cwd()
+    except psutil.AccessDenied:
+        identity = _identity(server)
+        if not identity or process.uids().real != identity["user"]:
+            return ""
+        # Root without SYS_PTRACE, as in Docker: only the account itself is told.
+        return _run(["readlink", f"/proc/{process.pid}/cwd"], identity).stdout.strip()
+
+
+def _processes(server: Server) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _at_work(process, server)]
 
 
 # --- start and stop -----------------------------------------------------------------------------------------
@@ -441,13 +447,13 @@ def _clear_leftovers(server: Server) -> None:
     for draft in server.folder.glob("data.new*"):
         shutil.rmtree(draft, ignore_errors=True)
     deadline = time.monotonic() + 5
-    while (sessions := _processes(server.data, unsure=False)) and time.monotonic() < deadline:
+    while (sessions := _processes(server)) and time.monotonic() < deadline:
         for session in sessions:
             with suppress(psutil.NoSuchProcess):
                 session.send_signal(signal.SIGQUIT)
         time.sleep(POLL_SECONDS)
     with suppress(FileNotFoundError, ValueError, IndexError):
-        if psutil.pid_exists(_written_pid(server)) and not _processes(server.data, unsure=True):
+        if psutil.pid_exists(_written_pid(server)) and not _processes(server):
             (server.data / "postmaster.pid").unlink()
             server.socket_file.with_name(f"{server.socket_file.name}.lock").unlink()
 

@@ -218,6 +218,8 @@ def _read_signature(pool: Pool, schema: str, function: str) -> Signature:
 def _adapt(value: Any, as_json: bool = False) -> Any:
     if isinstance(value, dict) or (as_json and value is not None):
         return Jsonb(value, dumps=dumps)
+    if isinstance(value, float):  # Postgres finds no numeric parameter for a double, over REST it does
+        return Decimal(str(value))
     return value
 
 

@@ -59,18 +59,21 @@ class Outage:
 
     def __init__(self) -> None:
         self._since: float | None = None
+        self._answered_at = 0.0
         self._lock = threading.Lock()
 
-    def begins(self, reason: Unavailable) -> None:
+    def begins(self, asked_at: float) -> None:
+        """A question of that moment (`time.monotonic`) found no answer; an old one tells nothing new."""
         with self._lock:
-            if self._since is None:
+            if self._since is None and asked_at > self._answered_at:
                 self._since = time.monotonic()
-                log.warning("The database does not answer; the worker keeps trying. %s", reason)
+                log.warning("The database does not answer; the worker keeps trying.")
 
     def ends(self) -> None:
         with self._lock:
+            self._answered_at = time.monotonic()
             if self._since is not None:
-                log.info("The database answers again after %.0f s.", time.monotonic() - self._since)
+                log.info("The database answers again after %.0f s.", self._answered_at - self._since)
                 self._since = None
 
 
@@ -140,11 +143,11 @@ class Worker:
 
     def _turn(self, pause: float) -> float:
         """Run a job if there is one. Returns the seconds until the next look; `pause` were those before this."""
-        poll = self._options.job_poll_seconds
+        poll, asked_at = self._options.job_poll_seconds, time.monotonic()
         try:
             job = self._claim()
-        except Unavailable as exc:
-            self._outage.begins(exc)
+        except Unavailable:
+            self._outage.begins(asked_at)
             return min(max(pause, poll) * 2, AWAY_SECONDS)
         except Exception:  # a thread that ends would leave the queue unattended
             log.exception("Looking for work failed.")
@@ -186,10 +189,11 @@ class Worker:
     def _keep(self) -> None:
         tick = min(self._options.job_lease_seconds / 3, PROGRESS_SECONDS)
         while not self._stopped.wait(tick):
+            asked_at = time.monotonic()
             try:
                 self._keep_once()
-            except Unavailable as exc:
-                self._outage.begins(exc)
+            except Unavailable:
+                self._outage.begins(asked_at)
             except Exception:  # leases must not run out because one look went wrong
                 log.exception("Keeping the leases failed.")
 
@@ -266,8 +270,8 @@ def _opened(stack: ExitStack, options: Settings, stop: threading.Event) -> Doors
     while not stop.is_set():
         try:
             return stack.enter_context(process_doors(options))
-        except Unavailable as exc:
-            outage.begins(exc)
+        except Unavailable:
+            outage.begins(time.monotonic())
             stop.wait(AWAY_SECONDS)
     return None
 

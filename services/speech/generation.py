@@ -1,6 +1,7 @@
 """Speech from order to file: what it would cost, ordering it, making it in the background, finding it again."""
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,10 +22,14 @@ from services.speech import registry
 from services.speech.provider import VoiceSettings
 
 log = logging.getLogger(__name__)
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and newline; half characters too
 
 
 class SpeechOrder(BaseModel):
-    """What shall be spoken, how, and for which project or clip of the store. Spaces at the text's ends are cut."""
+    """What shall be spoken, how, and for which project or clip of the store.
+
+    Spaces at the text's ends and control characters are cut: nobody hears them, and they would be billed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,8 +44,8 @@ class SpeechOrder(BaseModel):
 
     @field_validator("text")
     @classmethod
-    def _stripped(cls, value: str) -> str:
-        return value.strip()
+    def _audible(cls, value: str) -> str:
+        return CONTROL.sub("", value).strip()
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

@@ -70,13 +70,24 @@ end $$;
 create function private.end_job(p_job public.jobs, p_status text, p_error text) returns void
 language plpgsql set search_path = '' as $$
 begin
+    perform private.lock_holds(p_job.id);
     perform private.release_cost(h.request_id)
     from (select r.request_id from public.cost_holds r
-          where r.job_id = p_job.id and r.state = 'reserved' order by r.request_id) h;
+          where r.job_id = p_job.id and r.state = 'reserved' order by r.month, r.request_id) h;
     update public.jobs j
     set status = p_status, error = p_error, finished_at = private.utc_now(), lease_until = null, attempt_token = null,
         message = case p_status when 'cancelled' then 'Cancelled' else 'Failed' end
     where j.id = p_job.id;
+end $$;
+
+-- All months and holds of a job before the first counter, so that nobody who settles one of them can wait for us.
+create function private.lock_holds(p_job_id uuid) returns void language plpgsql set search_path = '' as $$
+begin
+    perform pg_advisory_xact_lock_shared(private.month_key(h.account_id, h.month))
+    from (select distinct r.account_id, r.month from public.cost_holds r
+          where r.job_id = p_job_id and r.state = 'reserved' order by r.month) h;
+    perform from public.cost_holds r
+    where r.job_id = p_job_id and r.state = 'reserved' order by r.request_id for no key update;
 end $$;
 
 -- The job of a live attempt, locked; PT412 when a newer attempt has begun or the job has ended.
@@ -218,6 +229,8 @@ begin
     where j.id = p_job_id;
     perform private.hold_for_job(v_job, v_request);
     perform private.audit(v_job.account_id, 'job_retried', v_job.kind || ' ' || v_job.id, v_job.profile_id);
+exception when unique_violation then                           -- jobs_dedupe
+    perform private.fail('PT409', 'The same was ordered again meanwhile. Follow that job instead.');
 end $$;
 
 create function public.ensure_periodic(p_kind text, p_slot text) returns boolean

@@ -16,6 +16,9 @@ end $$;
 
 create function private.utc_day(p_at timestamptz) returns date language sql immutable set search_path = '' as
     $$ select (p_at at time zone 'UTC')::date $$;
+-- By way of timestamp: a date itself would first become midnight in the session's own zone.
+create function private.utc_start(p_day date) returns timestamptz language sql immutable set search_path = '' as
+    $$ select p_day::timestamp at time zone 'UTC' $$;
 
 -- Spend by bar and service, and what was made by bar and kind, of some stores.
 create function private.spend_series(p_profile_ids uuid[], p_from date, p_bucket text) returns jsonb
@@ -31,13 +34,13 @@ create function private.activity_series(p_profile_ids uuid[], p_from date, p_buc
 language sql stable set search_path = '' as $$
     with made as (
         select 'speech' as kind, a.created_at from public.speech_assets a
-        where a.profile_id = any (p_profile_ids) and a.created_at >= p_from at time zone 'UTC' and a.deleted_at is null
+        where a.profile_id = any (p_profile_ids) and a.created_at >= private.utc_start(p_from) and a.deleted_at is null
         union all
         select 'clips', c.created_at from public.clips c
-        where c.profile_id = any (p_profile_ids) and c.created_at >= p_from at time zone 'UTC' and c.deleted_at is null
+        where c.profile_id = any (p_profile_ids) and c.created_at >= private.utc_start(p_from) and c.deleted_at is null
         union all
         select 'projects', r.created_at from public.projects r
-        where r.profile_id = any (p_profile_ids) and r.created_at >= p_from at time zone 'UTC' and r.deleted_at is null)
+        where r.profile_id = any (p_profile_ids) and r.created_at >= private.utc_start(p_from) and r.deleted_at is null)
     select coalesce(jsonb_agg(jsonb_build_object('day', m.day, 'kind', m.kind, 'count', m.n) order by m.day, m.kind), '[]')
     from (select date_trunc(p_bucket, private.utc_day(x.created_at))::date as day, x.kind, count(*) as n
           from made x group by 1, 2) m
@@ -47,13 +50,13 @@ create function private.work_counts(p_profile_ids uuid[], p_from date) returns j
 language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'projects_count', (select count(*) from public.projects r where r.profile_id = any (p_profile_ids)
-                           and r.created_at >= p_from at time zone 'UTC' and r.deleted_at is null),
+                           and r.created_at >= private.utc_start(p_from) and r.deleted_at is null),
         'clips_count', count(*),
         'rendered_count', count(*) filter (where c.final_status = 'completed'),
         'speech_count', (select count(*) from public.speech_assets a where a.profile_id = any (p_profile_ids)
-                         and a.created_at >= p_from at time zone 'UTC' and a.deleted_at is null))
+                         and a.created_at >= private.utc_start(p_from) and a.deleted_at is null))
     from public.clips c
-    where c.profile_id = any (p_profile_ids) and c.created_at >= p_from at time zone 'UTC' and c.deleted_at is null
+    where c.profile_id = any (p_profile_ids) and c.created_at >= private.utc_start(p_from) and c.deleted_at is null
 $$;
 
 create function private.cost_totals(p_profile_ids uuid[], p_from date) returns jsonb
@@ -104,6 +107,7 @@ begin
 end $$;
 
 -- All stores of a company that the person sees, worst first: used up, then near the limit, then with failed jobs.
+-- What archived stores made and spent stays in the sums, so that they agree with the company's quota.
 create function private.account_dashboard(p_account_id uuid, p_range text) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -116,7 +120,7 @@ begin
         perform private.fail('PT404', 'Company not found.');
     end if;
     select coalesce(array_agg(p.id), '{}') into v_ids from public.profiles p
-    where p.account_id = p_account_id and p.archived_at is null and p.id in (select private.my_profile_ids());
+    where p.account_id = p_account_id and p.id in (select private.my_profile_ids());
     return jsonb_build_object(
         'time_range', p_range, 'bucket', v_bucket, 'from_day', v_from, 'as_of', private.utc_now(),
         'stats', private.work_counts(v_ids, v_from),
@@ -140,11 +144,11 @@ language sql stable set search_path = '' as $$
                coalesce((select sum(d.total_cost_usd + d.other_cost_usd) from public.cost_daily d
                          where d.profile_id = p.id and d.day >= p_from), 0)::text as spent,
                (select count(*) from public.jobs j where j.profile_id = p.id and j.status = 'failed'
-                and j.created_at >= p_from at time zone 'UTC') as failed_jobs,
+                and j.created_at >= private.utc_start(p_from)) as failed_jobs,
                (select max(a.created_at) from public.speech_assets a where a.profile_id = p.id) as last_speech_at
         from public.profiles p
         cross join lateral (select private.quota_state(p_account_id, p.id) as state) q
-        where p.id = any (p_profile_ids)) s
+        where p.id = any (p_profile_ids) and p.archived_at is null) s
 $$;
 
 -- The stores the switcher offers, with this month's quota, and whether the person may make speech there.
@@ -169,6 +173,37 @@ language sql stable security definer set search_path = '' as $$
     where p_account_id in (select private.my_account_ids('{admin}'))
 $$;
 
+-- Spend of all time and of today (UTC), of one store or (null) of all that the person sees in the company.
+create function private.cost_summary(p_account_id uuid, p_profile_id uuid) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select jsonb_build_object(
+        'as_of', private.utc_now(),
+        'all_time', coalesce(sum(d.total_cost_usd + d.other_cost_usd), 0)::text,
+        'today', coalesce(sum(d.total_cost_usd + d.other_cost_usd)
+                          filter (where d.day = private.utc_day(private.utc_now())), 0)::text)
+    from public.cost_daily d
+    where d.account_id = p_account_id and (p_profile_id is null or d.profile_id = p_profile_id)
+      and d.profile_id in (select private.my_profile_ids())
+$$;
+
+-- A store's limit this month: {limit, settled, held, left, exceeded}.
+create function private.check_quota(p_profile_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+    v_account uuid;
+begin
+    select p.account_id into v_account from public.profiles p
+    where p.id = p_profile_id and p.id in (select private.my_profile_ids());
+    if not found then
+        perform private.fail('PT404', 'Store not found.');
+    end if;
+    return private.quota_state(v_account, p_profile_id);
+end $$;
+
+create function public.cost_summary(p_account_id uuid, p_profile_id uuid default null) returns jsonb
+language sql stable set search_path = '' as $$ select private.cost_summary(p_account_id, p_profile_id) $$;
+create function public.check_quota(p_profile_id uuid) returns jsonb
+language sql stable set search_path = '' as $$ select private.check_quota(p_profile_id) $$;
 create function public.profile_dashboard(p_profile_id uuid, p_range text default '30d') returns jsonb
 language sql stable set search_path = '' as $$ select private.profile_dashboard(p_profile_id, p_range) $$;
 create function public.account_dashboard(p_account_id uuid, p_range text default '30d') returns jsonb
@@ -180,4 +215,5 @@ language sql stable set search_path = '' as $$ select private.checklist(p_accoun
 
 grant execute on function public.profile_dashboard(uuid, text), private.profile_dashboard(uuid, text),
     public.account_dashboard(uuid, text), private.account_dashboard(uuid, text),
-    public.my_stores(uuid), private.my_stores(uuid), public.checklist(uuid), private.checklist(uuid) to authenticated;
+    public.cost_summary(uuid, uuid), private.cost_summary(uuid, uuid),
+    public.check_quota(uuid), private.check_quota(uuid), public.my_stores(uuid), private.my_stores(uuid), public.checklist(uuid), private.checklist(uuid) to authenticated;

@@ -347,6 +347,14 @@ def test_units_are_whole_numbers_of_something(till: Till, units: object) -> None
     assert (till.entries(), till.counter()) == ([], (0, 2, 0))
 
 
+@pytest.mark.parametrize("entries", [None, {}, {"id": str(uuid4())}, "all", 7])
+def test_a_settlement_without_a_list_books_nothing_and_keeps_the_hold(till: Till, entries: object) -> None:
+    request = till.hold("2")
+    with pytest.raises(InvalidInput, match="must be a list"):
+        till.worker.call("settle_cost", p_request_id=request, p_entries=entries)
+    assert (till.counter(), till.state(request)) == ((0, 2, 0), "reserved")
+
+
 @pytest.mark.parametrize(
     "broken",
     [{"id": None}, {"id": "x"}, {"category": "fun"}, {"category": None}, {"operation": None}, {"clip_id": "x"}],
@@ -427,7 +435,7 @@ def test_another_company_s_price_is_no_price(till: Till, open_till: OpenTill) ->
         (3, "0.0005", 1000, "0.000002"),
         (1, "0.5", 1_000_000, "0.000001"),
         (5, "0.0000001", 1, "0.000001"),
-        (50, "200000000.009999990", 1_000_000, "10000.000000"),  # 15 decimals; rounding twice would make it …01
+        (50, "400000000.009999990", 1_000_000, "20000.000000"),  # 13 decimals; rounded twice it would be …01
     ],
 )
 def test_half_a_millionth_is_rounded_up(till: Till, units: int, usd: str, per: int, cost: str) -> None:
@@ -595,7 +603,7 @@ def test_a_rebuild_restores_damaged_sums(open_till: OpenTill) -> None:
     for damage in (
         "update public.quota_counters set settled_usd = 99, held_usd = 99, overrun_usd = 99 where account_id = %s",
         "delete from public.quota_counters where account_id = %s",
-        "update public.profile_monthly_costs set total_cost_usd = 0, other_cost_usd = 7, entries = 0 where account_id = %s",
+        "update public.profile_monthly_costs set total_cost_usd = 0, entries = 0 where account_id = %s",
         "delete from public.profile_monthly_costs where account_id = %s",
         "update public.cost_daily set total_cost_usd = 0, entries = 9 where account_id = %s",
         "update public.cost_daily set operation = 'lost' where account_id = %s and model = 'premium'",
@@ -865,6 +873,16 @@ def test_a_retry_that_the_quota_does_not_cover_changes_nothing(till: Till, manag
     till.spend("10")
     refusal(lambda: person.call("retry_job", p_job_id=order["job_id"]))
     assert job(till, order["job_id"])["status"] == "cancelled"
+
+
+def test_a_retry_of_what_was_ordered_again_points_to_the_other_job(till: Till, manager: UUID) -> None:
+    order = enqueue(till, manager)
+    person = till.world.as_person(manager)
+    person.call("cancel_job", p_job_id=order["job_id"])
+    enqueue(till, manager)
+    with pytest.raises(Conflict, match="ordered again meanwhile"):
+        person.call("retry_job", p_job_id=order["job_id"])
+    assert till.counter()[1] == D("0.0057")
 
 
 def test_a_failed_attempt_keeps_the_hold_for_the_next_and_the_last_releases_it(till: Till, manager: UUID) -> None:

@@ -77,9 +77,9 @@ class Till:
     def entries(self, request_id: UUID | None = None) -> list[dict[str, Any]]:
         """Ledger rows of the store in order of their number."""
         return self.world.rows(
-            "select * from public.cost_entries where profile_id = %s and (%s::uuid is null or request_id = %s) order by seq",
+            "select * from public.cost_entries where profile_id = %s and request_id = coalesce(%s, request_id)"
+            " order by seq",
             self.store,
-            request_id,
             request_id,
         )
 

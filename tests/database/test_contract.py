@@ -64,6 +64,9 @@ create function public.shelf_worth() returns numeric language sql stable as
 create function public.shelf_nothing() returns numeric language sql stable as $$ select null::numeric $$;
 create function public.echo(p_json jsonb, p_text text default null) returns jsonb language sql stable as
     $$ select jsonb_build_object('json', p_json, 'text', p_text) $$;
+create function public.twice(p_number numeric) returns numeric language sql stable as $$ select p_number * 2 $$;
+create function public.half(p_number double precision) returns double precision language sql stable as
+    $$ select p_number / 2 $$;
 create function public.who() returns jsonb language sql stable as $$
     select jsonb_build_object('id', auth.uid(), 'role', current_user,
         'address', nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-forwarded-for') $$;
@@ -203,6 +206,12 @@ def test_json_travels_with_amounts_ids_and_times(door: Database) -> None:
 @pytest.mark.parametrize("value", [[1, "two"], [], {}, "text", 7, True, None])
 def test_json_of_every_shape_travels(door: Database, value: object) -> None:
     assert door.call("echo", p_json=value)["json"] == value
+
+
+@pytest.mark.parametrize("number", [3, 3.0, Decimal(3), 0.1, 1e-7, 10**20])
+def test_numbers_of_every_type_fit_every_number(door: Database, number: Any) -> None:
+    assert door.call("twice", p_number=number) == Decimal(str(number)) * 2
+    assert door.call("half", p_number=number) == float(number) / 2
 
 
 def test_json_refuses_what_has_no_form(door: Database) -> None:

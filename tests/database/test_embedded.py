@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,17 +47,19 @@ def short_folder() -> Iterator[Path]:
     base = Path(tempfile.mkdtemp(prefix="ce-", dir="/tmp"))
     base.chmod(0o711)
     yield base / "db"
-    for pid_file in base.rglob("data/postmaster.pid"):
-        end(int(pid_file.read_text().splitlines()[0]))
+    for password_file in base.rglob("server.json"):
+        server = embedded._server(password_file.parent)
+        until(lambda server=server: not quit_processes(server))
     shutil.rmtree(base)
 
 
-def end(postmaster: int) -> None:
-    """Stop a server whatever state the test left it in; its children end with it."""
-    if psutil.pid_exists(postmaster) and (process := psutil.Process(postmaster)).name() == "postgres":
-        place = Path(process.cwd())
-        process.send_signal(signal.SIGQUIT)
-        until(lambda: not embedded._processes(place, unsure=False))
+def quit_processes(server: embedded.Server) -> list[psutil.Process]:
+    """End a server at once, whatever state the test left it in; the processes that were still there."""
+    processes = embedded._processes(server)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+    return processes
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -83,7 +86,7 @@ import sys
 from pathlib import Path
 from services.database import embedded
 import os, psycopg
-sys.stdin.readline()
+sys.stdin.readline() or sys.exit()
 {before}
 try:
     server = embedded.start(*map(Path, sys.argv[1:]))
@@ -168,7 +171,8 @@ def kill_within_initdb(process: subprocess.Popen[str], folder: Path) -> None:
     until(lambda: list(folder.glob("data.new*/PG_VERSION")))
     family = psutil.Process(process.pid)
     for member in (family, *family.children(recursive=True)):
-        member.kill()
+        with suppress(psutil.NoSuchProcess):  # initdb's own helpers come and go
+            member.kill()
     process.communicate(timeout=10)
     assert list(folder.glob("data.new*"))
     assert not (folder / "data").exists()

@@ -48,7 +48,23 @@ def test_a_deleted_file_is_gone_and_deleting_it_again_is_no_error(folder):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "../x", "a/../b", "a/./b", "a//b", "a/", ".hidden", "a/.b", "a b", "a\\b", "a\0b", "é", "a\n", "x" * 513],
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a/./b",
+        "a//b",
+        "a/",
+        ".hidden",
+        "a/.b",
+        "a b",
+        "a\\b",
+        "a\0b",
+        "é",
+        "a\n",
+        "x" * 513,
+    ],
 )
 def test_paths_that_could_leave_the_folder_are_refused(folder, path):
     for use in (folder.read, folder.open, folder.size, folder.exists, folder.delete, folder.path):

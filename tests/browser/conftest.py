@@ -1,0 +1,169 @@
+"""A real server on its own data folder, and a real Chromium."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from services.config import Settings
+from services.database import embedded
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"]  # fmt: skip
+START_SECONDS = 90
+LINE = "Fresh bread at six, every morning on the quay."
+ADMIN = {"name": "Ada Admin", "email": "ada@example.test", "password": "correct horse"}
+COMPANY = {"company": "Harbour Bakery", "store": "Quay", "code": "001", "city": "London", **ADMIN}
+
+
+class App:
+    """The product as `./run` starts it, on a free port, with data in a folder of its own."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.settings = settings
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        self.log = data.parent / "app.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
+                cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+                env={**inherited, "CLIPDESK_DATA": str(self.data), **self.settings},
+            )  # fmt: skip
+        self.wait()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process and self.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise AssertionError(f"the app did not start:\n{self.log.read_text()[-4000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(30)
+            self.process = None
+
+
+@contextmanager
+def running_app(**settings: str) -> Iterator[App]:
+    folder = Path(tempfile.mkdtemp(prefix="cd-", dir="/tmp"))
+    folder.chmod(0o711)
+    app = App(folder / "d", **settings)
+    try:
+        app.start()
+        yield app
+    finally:
+        app.stop()
+        embedded.stop(app.data)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    """One app a module: its tests go the way in order of their names' purpose, each on what it makes itself."""
+    with running_app() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.fail("Chromium is missing: install the package `chromium`, or name it in CHROMIUM.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh visitor. The test fails on any script error of the page."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(20_000)
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def idle(page: Page) -> None:
+    """Wait until Streamlit has drawn everything."""
+    for name, value in (("connection", "CONNECTED"), ("script", "notRunning")):
+        expect(page.get_by_test_id("stApp")).to_have_attribute(f"data-test-{name}-state", value, timeout=20_000)
+    expect(page.locator('[data-stale="true"]')).to_have_count(0)
+
+
+def heading(page: Page, name: str) -> None:
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=20_000)
+    idle(page)
+
+
+def create_company(page: Page, app: App) -> None:
+    """First start: fill the form; or sign in where another test has done it."""
+    page.goto(app.url)
+    if "/sign-in" in page.url:
+        sign_in(page, ADMIN["email"], ADMIN["password"])
+        return
+    for name, value in COMPANY.items():
+        page.locator(f"[name={name}]").fill(value)
+    page.locator("[name=timezone]").select_option("Europe/London")
+    page.get_by_role("button", name="Create company").click()
+
+
+def sign_in(page: Page, email: str, password: str) -> None:
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def go(page: Page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+
+
+def choose_store(page: Page, label: str) -> None:
+    page.locator(".st-key-profile input").click()
+    page.get_by_role("option", name=label).click()
+    idle(page)
+
+
+def type_line(page: Page, text: str) -> None:
+    box = page.get_by_role("textbox", name="Text")
+    box.fill(text)
+    box.press("Control+Enter")
+    expect(generate_button(page)).to_be_enabled()
+    idle(page)
+
+
+def generate_button(page: Page):
+    return page.get_by_role("button", name=re.compile(r"^Generate"))

@@ -1,0 +1,81 @@
+"""The demo company: made by a click, seen through several people's eyes, used up, and erased."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import App, choose_store, generate_button, go, heading, idle
+
+pytestmark = pytest.mark.browser
+
+
+def enter(page: Page, app: App, role: str) -> None:
+    """Into the demo company as the first person of this role."""
+    page.goto(f"{app.url}/demo")
+    if "/sign-in" in page.url or "/start" in page.url:
+        page.goto(f"{app.url}/start")
+        page.get_by_role("button", name="Explore the demo company").click()
+    expect(page.get_by_role("heading", name="The demo company is ready")).to_be_visible(timeout=60_000)
+    page.locator("li", has_text=role).first.get_by_role("button").click()
+    heading(page, "All my stores")
+
+
+def test_an_admin_sees_three_stores_and_months_of_costs(page: Page, app: App):
+    enter(page, app, "Admin")
+    expect(page.get_by_text("Stores, worst first")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
+    page.get_by_text("All time", exact=True).click()
+    expect(page.get_by_text("Spent, all time").first).to_be_visible()
+    idle(page)
+    expect(page.locator(".js-plotly-plot").first).to_contain_text("2026")
+
+
+def test_a_manager_hears_practice_premium_and_is_refused_at_the_limit(page: Page, app: App):
+    enter(page, app, "Admin")
+    page.locator(".st-key-profile input").click()
+    stores = page.get_by_role("option").all_inner_texts()[1:]
+    page.keyboard.press("Escape")
+    assert len(stores) == 3
+    refused = 0
+    for store in stores:
+        choose_store(page, store)
+        go(page, "Voice")
+        heading(page, "Voice")
+        page.locator(".st-key-voice_provider").get_by_text(re.compile("^Practice premium")).click()
+        box = page.get_by_role("textbox", name="Text")
+        box.fill(f"A line for {store}.")
+        box.press("Control+Enter")
+        expect(generate_button(page)).to_have_text(re.compile(r"\$0\.\d{4}"))
+        idle(page)
+        if page.get_by_text("Ways on").count():
+            refused += 1
+            expect(generate_button(page)).to_be_disabled()
+            continue
+        generate_button(page).click()
+        expect(page.get_by_text("use it for nothing")).to_be_visible()
+        idle(page)
+    assert refused == 1
+
+
+def test_finance_lands_on_overview_and_cannot_speak(page: Page, app: App):
+    enter(page, app, "Finance")
+    expect(page.get_by_test_id("stSidebarNav").get_by_role("link", name="Voice")).to_have_count(0)
+
+
+def test_seen_as_somebody_else_with_one_click(page: Page, app: App):
+    enter(page, app, "Admin")
+    page.get_by_label("See it as").select_option(index=0)
+    page.get_by_role("button", name="Go").click()
+    heading(page, "All my stores")
+
+
+def test_the_admin_erases_it(page: Page, app: App):
+    enter(page, app, "Admin")
+    go(page, "Admin")
+    heading(page, "Admin")
+    page.get_by_text("Erase everything of the demo company").click()
+    page.get_by_role("button", name="Erase the demo company").click()
+    expect(page.get_by_text("The demo company is gone.")).to_be_visible()
+    page.goto(app.url)
+    expect(page.get_by_role("heading", name="Create your company")).to_be_visible()

@@ -1,0 +1,183 @@
+"""From an empty installation to the first spoken line and its cost, and what may go wrong on the way."""
+
+import re
+import signal
+import urllib.request
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import (
+    ADMIN,
+    LINE,
+    App,
+    choose_store,
+    create_company,
+    generate_button,
+    go,
+    heading,
+    idle,
+    running_app,
+    sign_in,
+    type_line,
+)
+
+pytestmark = pytest.mark.browser
+
+
+def test_first_start_speak_hear_and_see_it_counted(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    expect(page.get_by_text("First steps")).to_be_visible()
+    go(page, "Voice")
+    heading(page, "Voice")
+    page.get_by_role("button", name="001 · Quay").click()
+    type_line(page, LINE)
+    generate_button(page).click()
+    expect(page.get_by_role("link", name="Download MP3").first).to_be_visible()
+    idle(page)
+    address = page.get_by_role("link", name="Download MP3").first.get_attribute("href")
+    audio = page.request.get(f"{app.url}{address}")
+    assert audio.headers["content-type"] == "audio/mpeg"
+    assert len(audio.body()) > 10_000
+    duration = page.evaluate(
+        "() => new Promise((done, fail) => { const a = document.querySelector('audio');"
+        " a.onloadedmetadata = () => done(a.duration); a.onerror = () => fail('no sound'); a.load(); a.preload='auto'; })"
+    )
+    assert duration > 1
+    go(page, "Overview")
+    heading(page, "Quay")
+    expect(page.get_by_test_id("stMetric").filter(has_text="Speech, 30 days")).to_contain_text("1")
+    go(page, "Jobs")
+    heading(page, "Jobs")
+    expect(page.get_by_text("Done in")).to_be_visible()
+
+
+def test_store_and_range_stay_in_the_address(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    choose_store(page, "001 · Quay")
+    page.get_by_role("radio", name="7 days").or_(page.get_by_role("button", name="7 days")).first.click()
+    expect(page.get_by_text("Spent, 7 days")).to_be_visible()
+    idle(page)
+    page.reload()
+    heading(page, "Quay")
+    expect(page.get_by_text("Spent, 7 days")).to_be_visible()
+
+
+def test_a_foreign_store_in_the_address_is_said(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    page.goto(f"{app.url}/?profile=999+%C2%B7+Elsewhere")
+    heading(page, "All my stores")
+    expect(page.get_by_text("not one of yours, or was archived")).to_be_visible()
+
+
+def test_a_double_click_makes_one_job(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    choose_store(page, "001 · Quay")
+    go(page, "Voice")
+    type_line(page, "Double clicks are paid once.")
+    generate_button(page).dblclick()
+    expect(page.get_by_role("link", name="Download MP3").first).to_be_visible()
+    idle(page)
+    go(page, "Jobs")
+    heading(page, "Jobs")
+    expect(page.get_by_text("Double clicks are paid once.")).to_have_count(1)
+
+
+def test_a_session_that_ends_mid_form_keeps_the_text(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    choose_store(page, "001 · Quay")
+    go(page, "Voice")
+    type_line(page, "Kept while the session ended.")
+    expire_sessions(app)
+    generate_button(page).click()
+    expect(page.get_by_text("Your session has ended")).to_be_visible(timeout=20_000)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in again").click(modifiers=["Control"])
+    sign_in(opened.value, ADMIN["email"], ADMIN["password"])
+    heading(opened.value, "All my stores")
+    opened.value.close()
+    go(page, "Voice")
+    heading(page, "Voice")
+    expect(page.get_by_role("textbox", name="Text")).to_have_value("Kept while the session ended.")
+
+
+def expire_sessions(app: App) -> None:
+    """As time would: every session ran out, and more than the ten seconds pass that a yes is believed."""
+    import time
+
+    import psycopg
+
+    from services.database import embedded
+
+    server = embedded.start(app.data)
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("update private.sessions set expires_at = now()")
+    time.sleep(10.5)
+
+
+def test_signing_out_ends_the_other_tab(page: Page, app: App):
+    create_company(page, app)
+    heading(page, "All my stores")
+    other = page.context.new_page()
+    other.goto(app.url)
+    heading(other, "All my stores")
+    other.get_by_role("button", name="Sign out", exact=True).click()
+    expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+    go(page, "Jobs")
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
+
+
+def test_the_first_admin_adds_a_manager_who_changes_the_password(page: Page, app: App, browser: Browser):
+    create_company(page, app)
+    go(page, "Admin")
+    heading(page, "Admin")
+    page.get_by_label("Name", exact=True).fill("Mia Manager")
+    page.get_by_label("E-mail").fill("mia@example.test")
+    page.locator(".st-key-person_stores input").click()
+    page.get_by_role("option", name="001 · Quay").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Add person").click()
+    password = page.get_by_role("dialog").locator("code").inner_text()
+    visitor = browser.new_context().new_page()
+    visitor.goto(app.url)
+    sign_in(visitor, "mia@example.test", password)
+    expect(visitor.get_by_role("heading", name="Choose a new password")).to_be_visible()
+    visitor.get_by_label("New password").fill("a better password")
+    visitor.get_by_role("button", name="Save password").click()
+    heading(visitor, "All my stores")
+    expect(visitor.get_by_test_id("stSidebarNav").get_by_role("link", name="Admin")).to_have_count(0)
+    visitor.goto(f"{app.url}/admin")
+    expect(visitor.get_by_text("Your role does not open this page")).to_be_visible()
+    visitor.context.close()
+
+
+def test_after_a_kill_a_second_start_finds_everything(page: Page):
+    with running_app() as app:
+        create_company(page, app)
+        heading(page, "All my stores")
+        app.stop(signal.SIGKILL)
+        app.start()
+        page.goto(f"{app.url}/jobs")
+        heading(page, "Jobs")
+
+
+def test_nobody_reaches_a_page_of_a_fresh_server():
+    with running_app() as app:
+        for path in ("/", "/overview", "/voice", "/jobs", "/admin", "/shell", "/files/speech/1", "/media/x.mp3"):
+            request = urllib.request.Request(f"{app.url}{path}", headers={"accept": "text/html"})
+            with urllib.request.urlopen(request) as answer:
+                assert re.search(r"/(start|sign-in)", answer.url), path
+                assert b"streamlit" not in answer.read().lower(), path
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence():
+    with (
+        pytest.raises(AssertionError, match=r"Clipdesk cannot start\. Setting WORKER_THREADS"),
+        running_app(WORKER_THREADS="many"),
+    ):
+        pass

@@ -1,0 +1,69 @@
+"""Open the desk as somebody, in Streamlit's own test runner."""
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from services import identity
+from services.config import settings
+from services.jobs.worker import Worker
+from services.media.folder import media
+from tests.builders import World
+from ui import session
+
+SHELL = Path(__file__).parents[2] / "ui" / "shell.py"
+Opened = Callable[..., AppTest]
+
+
+@pytest.fixture
+def sign_in(desk: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID | None], str | None]:
+    """Make this person the one whose cookie the browser holds; None: nobody."""
+    st.cache_data.clear()
+
+    def as_person(person_id: UUID | None) -> str | None:
+        secret = identity.open_session(person_id, address="127.0.0.1", agent="test") if person_id else None
+        monkeypatch.setattr(session, "cookie", lambda: secret)
+        return secret
+
+    return as_person
+
+
+@pytest.fixture
+def open_page(sign_in: Callable[[UUID | None], str | None]) -> Opened:
+    """`open_page(person, "voice", store="s-1")`: the page as that person sees it first."""
+
+    def opened(person_id: UUID | None, page: str = "overview", store: str | None = None) -> AppTest:
+        sign_in(person_id)
+        test = AppTest.from_file(str(SHELL), default_timeout=20)
+        if store:
+            test.session_state["profile"] = store
+        test.run()
+        return test if page == "overview" else test.switch_page(f"../pages/{page}.py").run()
+
+    return opened
+
+
+@pytest.fixture
+def work() -> Callable[[], None]:
+    """Run what is queued, as a worker would, until nothing is left."""
+
+    def run(world: World) -> None:
+        worker = Worker(world.as_worker(), media(), settings())
+        while job := worker._claim():
+            worker._run(job)
+
+    return run
+
+
+def texts(test: AppTest) -> str:
+    """Everything readable on the page, for looking a sentence up."""
+    kinds = ("title", "subheader", "markdown", "caption", "text", "error", "warning", "info", "success")
+    return "\n".join(str(element.value) for kind in kinds for element in getattr(test, kind))
+
+
+def slug(world: World, profile_id: UUID) -> str:
+    return world.value("select slug from public.profiles where id = %s", profile_id)

@@ -1,0 +1,176 @@
+"""Overview, Jobs and Admin as each role sees them."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.costs import reports
+from services.errors import Unavailable
+from services.jobs import queue
+from services.speech import generation
+from services.speech.generation import SpeechOrder
+from tests.builders import World, speech
+from tests.pages.conftest import slug, texts
+
+
+def order(desk: World, store: UUID, person: UUID, text: str = "Fresh bread at six.") -> UUID:
+    """A queued speech job of this person."""
+    values = SpeechOrder.model_validate(speech(text, voice="premium"))
+    return generation.order_speech(desk.as_person(person), store, values, uuid4())
+
+
+class TestOverview:
+    def test_numbers_are_the_ledgers(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account, quota="10")
+        desk.spend(store, "1.5")
+        desk.spend(store, "0.25", service="elevenlabs")
+        test = open_page(desk.person(account, "finance"), store=slug(desk, store))
+        numbers = {metric.label: metric.value for metric in test.metric}
+        assert numbers["Spent, 30 days"] == "$1.75"
+        assert numbers["Spent this month (UTC)"] == "$1.75"
+        assert numbers["Left this month (UTC)"] == "$8.25"
+        assert len(test.get("plotly_chart")) == 1
+
+    def test_all_stores_worst_first(self, desk: World, open_page):
+        account = desk.company()
+        calm, hot = desk.store(account, "Calm", quota="10"), desk.store(account, "Hot", quota="10")
+        desk.spend(calm, "1")
+        desk.spend(hot, "9")
+        test = open_page(desk.person(account, "admin"))
+        assert [name.split(" · ")[1] for name in test.dataframe[0].value["Store"]] == ["Hot", "Calm"]
+
+    def test_range_in_the_address_is_obeyed(self, desk: World, open_page):
+        account = desk.company()
+        desk.store(account)
+        test = open_page(desk.person(account, "admin"))
+        test.segmented_control(key="range").set_value("7d").run()
+        assert any(metric.label == "Spent, 7 days" for metric in test.metric)
+
+    def test_first_steps_are_ticked_by_fact(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        admin = desk.person(account, "admin")
+        test = open_page(admin)
+        assert "First steps" in texts(test)
+        desk.as_person(admin).call(
+            "set_quota", p_account_id=account, p_profile_id=store, p_quota_usd="5", p_reason="start"
+        )
+        links = [link.proto.label for link in open_page(admin).get("page_link")]
+        assert links == ["Speak a line", "Set a quota (done)", "Add a manager"]
+
+    def test_an_outage_is_said_and_not_shown_as_zero(self, desk: World, open_page, monkeypatch):
+        account = desk.company()
+        desk.store(account)
+        person = desk.person(account, "admin")
+
+        def away(*_):
+            raise Unavailable
+
+        monkeypatch.setattr(reports, "account_dashboard", away)
+        test = open_page(person)
+        assert "The database does not answer" in texts(test)
+        assert not test.metric
+
+
+class TestJobs:
+    def test_cancel_and_retry(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account, quota="10")
+        person = desk.person(account, "manager", store)
+        job = order(desk, store, person)
+        test = open_page(person, "jobs", slug(desk, store))
+        test.button(key=f"cancel_{job}").click().run()
+        assert queue.get_job(desk.as_person(person), job).status == "cancelled"
+        assert desk.value("select held_usd from public.quota_counters where scope_id = %s", store) == 0
+        test.run()
+        test.button(key=f"retry_{job}").click().run()
+        assert queue.get_job(desk.as_person(person), job).status == "pending"
+
+    def test_a_failure_is_a_sentence(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        person = desk.person(account, "manager", store)
+        job = order(desk, store, person)
+        desk.execute("update public.jobs set status = 'failed', error = 'The disk is full.' where id = %s", job)
+        assert "The disk is full." in texts(open_page(person, "jobs", slug(desk, store)))
+
+    def test_finance_reads_and_touches_nothing(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        job = order(desk, store, desk.person(account, "manager", store))
+        test = open_page(desk.person(account, "finance"), "jobs")
+        assert "Fresh bread" in texts(test)
+        assert not [button for button in test.button if button.key == f"cancel_{job}"]
+
+    def test_another_stores_jobs_are_absent(self, desk: World, open_page):
+        account = desk.company()
+        mine, other = desk.store(account), desk.store(account)
+        order(desk, other, desk.person(account, "manager", other), "Secret of the other store.")
+        test = open_page(desk.person(account, "manager", mine), "jobs")
+        assert "Secret" not in texts(test)
+        assert "Nothing has run here yet" in texts(test)
+
+    def test_pages_are_turned_by_key(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        person = desk.person(account, "manager", store)
+        for number in range(30):
+            order(desk, store, person, f"Line number {number} of thirty.")
+        test = open_page(person, "jobs", slug(desk, store))
+        assert "Line number 29 of" in texts(test)
+        test.button(key="jobs_older").click().run()
+        assert "Line number 0 of" in texts(test)
+        assert "Line number 29 of" not in texts(test)
+
+
+class TestAdmin:
+    def test_quota_needs_a_reason_and_keeps_what_was_typed(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        test = open_page(desk.person(account, "admin"), "admin", slug(desk, store))
+        test.text_input(key="quota_amount").set_value("25.00")
+        submit(test, "Set quota")
+        assert "Say why" in texts(test)
+        assert test.text_input(key="quota_amount").value == "25.00"
+        test.text_input(key="quota_reason").set_value("Black Friday")
+        submit(test, "Set quota")
+        assert str(desk.value("select monthly_quota_usd from public.profiles where id = %s", store)) == "25.00"
+        assert desk.value("select reason from public.audit_log where action = 'quota_changed'") == "Black Friday"
+
+    @pytest.mark.parametrize("amount", ["", "lots", "-5", "1.234", "NaN", "Infinity", "1e20"])
+    def test_a_bad_amount_changes_nothing(self, desk: World, open_page, amount: str):
+        account = desk.company()
+        store = desk.store(account, quota="3")
+        test = open_page(desk.person(account, "admin"), "admin", slug(desk, store))
+        test.text_input(key="quota_amount").set_value(amount)
+        test.text_input(key="quota_reason").set_value("because")
+        submit(test, "Set quota")
+        assert test.error
+        assert not test.exception
+        assert str(desk.value("select monthly_quota_usd from public.profiles where id = %s", store)) == "3.00"
+
+    def test_a_person_is_added_with_a_one_time_password(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        test = open_page(desk.person(account, "admin"), "admin")
+        test.text_input(key="person_name").set_value("Mia")
+        test.text_input(key="person_email").set_value("mia@example.test")
+        test.multiselect(key="person_stores").set_value([str(store)])
+        submit(test, "Add person")
+        assert len(test.code[0].value) >= 16
+        assert desk.value("select must_change from auth.users where email = 'mia@example.test'")
+
+    def test_a_manager_without_a_store_is_said_beside_the_field(self, desk: World, open_page):
+        account = desk.company()
+        desk.store(account)
+        test = open_page(desk.person(account, "admin"), "admin")
+        test.text_input(key="person_name").set_value("Mia")
+        test.text_input(key="person_email").set_value("mia@example.test")
+        submit(test, "Add person")
+        assert "A manager works in at least one store." in texts(test)
+        assert test.text_input(key="person_name").value == "Mia"
+
+
+def submit(test, label: str) -> None:
+    next(button for button in test.button if button.label == label).click().run()
