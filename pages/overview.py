@@ -71,24 +71,26 @@ def numbers(dashboard: Dashboard, range_name: str) -> None:
     stats, costs, quota = dashboard.stats, dashboard.costs, dashboard.quota
     left = formats.usd_left(quota.left) if quota and quota.left is not None else "No limit"
     held = f"{formats.usd(quota.held)} held by work under way" if quota and quota.held else None
-    money = {f"Spent, {range_name}": formats.usd(costs.total), "Spent this month (UTC)": formats.usd(costs.monthly)}
+    money = {f"Spent, {range_name}": formats.usd(costs.total), "Spent this month": formats.usd(costs.monthly)}
     if quota:
-        money["Left this month (UTC)" if dashboard.profile_id else "Company has left this month (UTC)"] = left
-    tiles(money, held)
+        money["Left this month" if dashboard.profile_id else "Left, company"] = left
+    tiles("money", money, held)
     tiles(
+        "counts",
         {
             f"Speech, {range_name}": f"{stats.speech_count:,}",
             f"Clips, {range_name}": f"{stats.clips_count:,}",
             f"Rendered, {range_name}": f"{stats.rendered_count:,}",
             f"Projects, {range_name}": f"{stats.projects_count:,}",
-        }
+        },
     )
 
 
-def tiles(values: dict[str, str], note: str | None = None) -> None:
-    """One row of numbers; `note` explains the last."""
-    for column, (label, value) in zip(st.columns(len(values)), values.items(), strict=True):
-        column.metric(label, value, border=True, help=note if label == list(values)[-1] else None)
+def tiles(key: str, values: dict[str, str], note: str | None = None) -> None:
+    """Numbers side by side, as many in a row as fit; `note` explains the last."""
+    with st.container(key=f"tiles_{key}"):
+        for label, value in values.items():
+            st.metric(label, value, border=True, help=note if label == list(values)[-1] else None)
 
 
 def series(dashboard: Dashboard) -> None:

@@ -64,7 +64,7 @@ def choose_voice(operator: Operator, store: Store) -> dict | None:
 def price_card(quote: Quote) -> None:
     """What it costs and what is left then."""
     left = quote.left_after
-    with st.container(horizontal=True, key="voice_price"):
+    with st.container(key="tiles_price"):
         st.metric("Characters", f"{quote.characters:,}", border=True)
         st.metric("Price", price(quote.estimate), border=True)
         st.metric("Left after", "No limit" if left is None else formats.usd_left(max(left, Decimal(0))), border=True)

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     job_poll_seconds: float = Field(
         1, gt=0, le=60, description="Seconds between looks for work; grows to five times that while idle."
     )
-    sweep_hours: float = Field(24, ge=0, description="Hours after which a file that no row names is deleted.")
+    sweep_hours: float = Field(24, ge=0, le=8760, description="Hours after which a file that no row names is deleted.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
 
 
 class SecretsFile(PydanticBaseSettingsSource):
-    """Top-level values of `.streamlit/secrets.toml`; keys in any case."""
+    """Top-level values of `.streamlit/secrets.toml`; keys in any case, empty text means unset."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
@@ -117,7 +117,7 @@ class SecretsFile(PydanticBaseSettingsSource):
             values = tomllib.loads(SECRETS.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise SettingsInvalid(f".streamlit/secrets.toml is not valid TOML: {exc}.") from exc
-        return {key.lower(): value for key, value in values.items()}
+        return {key.lower(): value for key, value in values.items() if value != ""}
 
 
 @cache

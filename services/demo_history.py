@@ -386,7 +386,7 @@ def _this_month(store: Store, work: Sequence[Work], before: Decimal, after: Deci
     """A quota that is already passed can only have been lowered after the last paid order."""
     if store.ends == "reached":
         last = max(w.ended for w in work)
-        at, reason = last + (span.until - last) / 2, "Half of this month's budget moves to Lipscani"
+        at, reason = last + (span.until - last) / 2, "This month's advertising is done; the rest stays in reserve"
     else:
         at, reason = min(span.this_month + timedelta(hours=8), span.until), "This month's plan, agreed with finance"
     return Change(store=store, at=at, before=before, after=after, reason=reason)
@@ -440,7 +440,7 @@ def _clips(store: Store, project: Row, span: Span) -> Iterator[Row]:
     """Clips of a project: until the end of its month, or until now."""
     rng = _rng("clips", project["id"])
     _, month_end = span.bounds(span.month(project["created_at"].date()))
-    for number, name in enumerate(rng.sample(CLIP_NAMES, rng.randint(4, 8))):
+    for number, name in enumerate(rng.sample(CLIP_NAMES, rng.randint(6, 10))):
         at = max(_moment(rng, store, project["created_at"], month_end), project["created_at"])
         status = "failed" if rng.random() < 0.06 else "completed"
         seconds = Decimal(rng.randint(8_000, 90_000)) / 1000

@@ -201,7 +201,7 @@ def from_sqlstate(sqlstate: str | None, message: str, detail: str | None) -> App
     own = message if sqlstate.startswith("PT") else None
     facts = _facts(detail) if own else {}
     if kind is QuotaExceeded:
-        return QuotaExceeded(own, Refusal.model_validate(facts) if facts else None)
+        return QuotaExceeded(own, Refusal.model_validate(facts) if facts.get("error") else None)
     if kind is InvalidInput:
         return InvalidInput(own, facts.get("field"))
     if kind is TooManyTries:

@@ -20,7 +20,8 @@ from services.media.folder import Folder
 from services.speech import generation
 from tests.builders import World, speech
 
-LEASE = 0.5  # seconds: long enough for a busy machine's heartbeats, short enough to wait for
+LEASE = 0.5  # seconds: short enough to wait for; on a busy machine heartbeats may come too late for it
+LONG_LEASE = 60.0  # seconds: outlasts any test; `expire` ends it
 NOTHING_PERIODIC: dict[str, int] = {}
 PATIENCE = 30.0  # seconds until a test gives up waiting
 
@@ -43,7 +44,8 @@ def claim(world: World, folder: Folder, *kinds: str, **values: Any) -> Context:
 
 def expire(world: World, job_id: UUID) -> None:
     """Let the job's lease run out, as if its worker had been silent for long."""
-    world.execute("update public.jobs set lease_until = now() - interval '1 second' where id = %s", job_id)
+    past = "update public.jobs set lease_until = now() - interval '1 second' where id = %s and status = 'running'"
+    world.execute(past, job_id)
 
 
 def quiet(world: World) -> None:
@@ -54,7 +56,9 @@ def quiet(world: World) -> None:
             world.job(kind, slot=str(number), status="completed")
 
 
-def process(server: Server, database: str, media: Path, kill_at: str | None = None) -> subprocess.Popen[bytes]:
+def process(
+    server: Server, database: str, media: Path, kill_at: str | None = None, lease: float = LEASE
+) -> "subprocess.Popen[bytes]":
     """A worker process; `kill_at` as services/jobs/checkpoints.py says, such as "written:1"."""
     environment = {
         **os.environ,
@@ -62,21 +66,25 @@ def process(server: Server, database: str, media: Path, kill_at: str | None = No
         "DATABASE_WORKER_URL": server.url("clipdesk_worker", database),
         "CLIPDESK_DATA": str(media.parent / "data"),
         "MEDIA_DIR": str(media),
-        "JOB_LEASE_SECONDS": str(LEASE),
+        "JOB_LEASE_SECONDS": str(lease),
         "JOB_POLL_SECONDS": "0.05",
         "CLIPDESK_KILL_AT": kill_at or "",
     }
     return subprocess.Popen([sys.executable, "-m", "services.jobs.worker"], env=environment, cwd=ROOT)
 
 
+def die_at(place: str, server: Server, database: str, media: Path) -> None:
+    """Run a worker process until it dies at this place. Its lease goes on."""
+    worker = process(server, database, media, kill_at=place, lease=LONG_LEASE)
+    try:
+        assert worker.wait(PATIENCE) == -signal.SIGKILL
+    finally:
+        kill(worker)
+
+
 def kill(worker: "subprocess.Popen[bytes]") -> None:
     worker.kill()
     worker.wait(PATIENCE)
-
-
-def killed_itself(worker: "subprocess.Popen[bytes]") -> bool:
-    """Wait for a process with `kill_at` to end; whether SIGKILL ended it."""
-    return worker.wait(PATIENCE) == -signal.SIGKILL
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:

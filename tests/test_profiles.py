@@ -95,6 +95,24 @@ class TestMyStores:
         assert (found.quota.used_share, found.quota.near) == (None, False)
 
 
+class TestCheckQuota:
+    @pytest.mark.parametrize("who", ["admin", "finance", "manager"])
+    def test_tells_a_stores_limit_in_one_call(self, shared_world, account, who):
+        store = shared_world.store(account, quota="10")
+        door = shared_world.as_person(person(shared_world, who, account, *([store] if who == "manager" else [])))
+        shared_world.spend(store, "9.999999")
+        expected = {"limit": D(10), "settled": D("9.999999"), "held": D(0), "left": D("0.000001"), "exceeded": False}
+        assert profiles.check_quota(door, store).model_dump() == expected
+        shared_world.spend(store, "0.000001")
+        assert profiles.check_quota(door, store).exceeded, "reaching it exactly counts"
+
+    @pytest.mark.parametrize("who", ["manager", "stranger", "foreign admin"])
+    def test_somebody_elses_store_is_not_found(self, shared_world, account, who):
+        store = shared_world.store(account, quota="10")
+        with pytest.raises(NotFound):
+            profiles.check_quota(shared_world.as_person(person(shared_world, who, account)), store)
+
+
 @pytest.mark.parametrize(
     ("settled", "held", "near"),
     [("8.999999", "0", False), ("9", "0", True), ("0", "9", True), ("4.5", "4.5", True), ("15", "0", True)],

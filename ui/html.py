@@ -23,8 +23,8 @@ main { width: 100%; max-width: 30rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
 p { margin: 0 0 1rem; } .soft { color: var(--soft); font-size: .92rem; }
 label { display: block; font-weight: 600; font-size: .92rem; margin-bottom: .8rem; }
-input, select { display: block; width: 100%; margin-top: .25rem; padding: .55rem .65rem; font: inherit; color: inherit;
-  background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
+input, select { display: block; width: 100%; margin-top: .25rem; padding: .55rem .65rem; color: inherit;
+  font: 400 1rem system-ui, sans-serif; background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
 input:focus, select:focus, button:focus-visible, a:focus-visible { outline: 3px solid var(--accent);
   outline-offset: 1px; }
 [aria-invalid=true] { border-color: var(--bad); }
@@ -32,7 +32,8 @@ input:focus, select:focus, button:focus-visible, a:focus-visible { outline: 3px 
 button { font: inherit; font-weight: 600; padding: .6rem 1.1rem; border-radius: 8px; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); cursor: pointer; }
 button.quiet { background: transparent; color: var(--accent); }
-a { color: var(--accent); } .row { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .9rem; }
+a { color: var(--accent); } .row { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .9rem;
+  align-items: end; }
 ul.people { list-style: none; margin: 0; padding: 0; } ul.people li { display: flex; gap: .75rem; align-items: center;
   justify-content: space-between; padding: .45rem 0; border-top: 1px solid var(--line); }
 progress { width: 100%; accent-color: var(--accent); }

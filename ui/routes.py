@@ -262,6 +262,7 @@ async def enter_demo(request: Request) -> Response:
 # Files and health --------------------------------------------------------------------------------------------------
 
 
+@own_forms_only
 async def speech_file(request: Request) -> Response:
     """A speech's audio for whoever may read the speech; `?download=1` names it. Ranges are served."""
     person = await _in_thread(identity.load, request.cookies.get(cookie_name()))
@@ -272,10 +273,8 @@ async def speech_file(request: Request) -> Response:
         path = media().path(speech.media_path)
         if not path.is_file():
             raise NotFound("The audio file is missing from the media folder.")
-    except (ValueError, NotFound):
+    except (ValueError, InvalidInput, NotFound):
         return PlainTextResponse("Not found.", 404)
-    except AppError:
-        return html.unavailable()
     kind = {"mp3": "audio/mpeg", "wav": "audio/wav"}[speech.format]
     download = speech.file_name if request.query_params.get("download") else None
     return FileResponse(path, media_type=kind, filename=download)

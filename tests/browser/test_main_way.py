@@ -2,11 +2,14 @@
 
 import re
 import signal
+import time
 import urllib.request
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from services.database import embedded
 from tests.browser.conftest import (
     ADMIN,
     LINE,
@@ -42,7 +45,8 @@ def test_first_start_speak_hear_and_see_it_counted(page: Page, app: App):
     assert len(audio.body()) > 10_000
     duration = page.evaluate(
         "() => new Promise((done, fail) => { const a = document.querySelector('audio');"
-        " a.onloadedmetadata = () => done(a.duration); a.onerror = () => fail('no sound'); a.load(); a.preload='auto'; })"
+        " a.onloadedmetadata = () => done(a.duration); a.onerror = () => fail('no sound');"
+        " a.preload = 'auto'; a.load(); })"
     )
     assert duration > 1
     go(page, "Overview")
@@ -108,12 +112,6 @@ def test_a_session_that_ends_mid_form_keeps_the_text(page: Page, app: App):
 
 def expire_sessions(app: App) -> None:
     """As time would: every session ran out, and more than the ten seconds pass that a yes is believed."""
-    import time
-
-    import psycopg
-
-    from services.database import embedded
-
     server = embedded.start(app.data)
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("update private.sessions set expires_at = now()")

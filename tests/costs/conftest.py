@@ -1,4 +1,4 @@
-"""A database a module: money tests differ by company, not by database."""
+"""A database a module: money tests differ by company, not by database. Its own time zone is far from UTC."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +15,8 @@ OpenTill = Callable[..., Till]
 @pytest.fixture(scope="module")
 def shared_world(server: embedded.Server, template: str) -> Iterator[World]:
     with fresh_world(server, template) as world:
+        world.execute(f"alter database {world.value('select current_database()')} set timezone = 'Pacific/Auckland'")
+        world.execute("set timezone = 'Pacific/Auckland'")
         yield world
 
 

@@ -415,6 +415,26 @@ def fail(world: World, account: UUID, store: UUID, at: datetime) -> None:
                  request_id=job, created_at=at)  # fmt: skip
 
 
+class TestSummary:
+    TODAY = datetime(2026, 11, 21, tzinfo=UTC)
+
+    @pytest.mark.parametrize(("who", "codes"), [("admin", "QD"), ("finance", "QD"), ("manager", "Q"),
+                                                ("other manager", "D"), ("storeless manager", ""), ("stranger", ""),
+                                                ("foreign admin", "")])  # fmt: skip
+    def test_adds_up_what_the_person_sees(self, shared_world, shop, who, codes):
+        door = shared_world.as_person(asking(shared_world, who, shop))
+        seen = [store for store, code in ((shop.store, "Q"), (shop.beside, "D")) if code in codes]
+        for stores, asked in ((seen, None), (set(seen) & {shop.store}, shop.store)):
+            found = reports.summary(door, shop.account, asked)
+            assert found.as_of == NOW
+            assert found.all_time == sum(shop.ledger(*stores, since=STARTS["all"]).values())
+            assert found.today == sum(shop.ledger(*stores, since=self.TODAY).values())
+
+    def test_a_store_of_another_company_adds_nothing(self, shared_world, shop):
+        foreign = shared_world.store(shared_world.company())
+        assert reports.summary(shared_world.as_person(shop.admin), shop.account, foreign).all_time == 0
+
+
 class TestMonthlyCost:
     @pytest.mark.parametrize("day", [date(2026, 10, 1), date(2026, 10, 31), date(2026, 11, 15), date(2024, 2, 29)])
     def test_is_the_ledgers_of_that_utc_month(self, shared_world, shop, day):

@@ -22,11 +22,12 @@ def claim_all(database: Postgres) -> list[str]:
 def main(url: str, threads: int) -> None:
     pool = open_pool(url, threads)
     database = Postgres(pool=pool, role="service_role", claims={"role": "service_role"})
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.read()
     with ThreadPoolExecutor(threads) as runners:
         for claimed in runners.map(claim_all, [database] * threads):
-            print(*claimed, sep="\n", flush=True)
+            sys.stdout.writelines(f"{job_id}\n" for job_id in claimed)
     pool.close()
 
 

@@ -15,6 +15,7 @@ from services.jobs.periodic import Calendar
 from tests.kill import LEASE, claim, expire, job_row, wait_for_end, wait_until
 
 pytest_plugins = ["tests.jobs.fixtures"]
+pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
 @pytest.fixture(autouse=True)
@@ -185,8 +186,8 @@ def test_the_job_of_a_silent_worker_is_taken_over_and_its_writes_are_refused(wor
         lambda: silent.write("save_step", p_name="late", p_outcome={}),
         lambda: silent.finish("complete_job", p_result={"by": "silent"}),
         lambda: silent.fail("too late", None),
-        lambda: silent.check(),
-        lambda: silent.give_back(),
+        silent.check,
+        silent.give_back,
     ):
         with pytest.raises(AttemptLost):
             write()

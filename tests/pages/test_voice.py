@@ -136,7 +136,7 @@ def test_control_characters_inside_a_text_do_no_harm(desk: World, voice, work):
 
 
 def test_a_missing_price_is_said(desk: World, voice):
-    test, store, _ = voice()
+    test, _store, _ = voice()
     type_text(test, LINE, "practice")
     desk.execute("delete from public.prices where provider = 'practice'")
     test.text_area(key="voice_text").set_value(LINE + " Come early.").run()

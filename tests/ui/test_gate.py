@@ -1,13 +1,8 @@
 """Nothing of Streamlit passes without a live session: here around a stand-in, at the end on a real, fresh server."""
 
 import http.client
-import os
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -22,7 +17,7 @@ from services import identity
 from services.config import ROOT
 from services.database import connect, embedded
 from tests.builders import World, fresh_world, installed
-from tests.ui.visitor import HTML, INSIDE, OURS, Streamlit, browser, site
+from tests.ui.visitor import HTML, INSIDE, OURS, Streamlit, browser, running, site
 from ui import gate
 
 PASSWORD = "correct horse battery"
@@ -311,38 +306,6 @@ class Desk:
             lines += [f"{name}: {value}" for name, value in {**upgrade, **headers}.items()]
             raw.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             return int(raw.recv(4096).split(b" ", 2)[1])
-
-
-@contextmanager
-def running(server: embedded.Server, database: str, folder: Path) -> Iterator[int]:
-    """The app on a free port, without a worker; ended with SIGTERM."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "DATABASE_URL": server.url("clipdesk_app", database), "CLIPDESK_DATA": str(folder),
-                   "WORKER_INSIDE": "false"}  # fmt: skip
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            until(lambda: answers(port) or process.poll() is not None)
-            assert process.poll() is None, (folder / "server.log").read_text()
-            yield port
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def until(happens: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,14 @@
-"""A browser before the gate: the product's routes and gate around a stand-in for Streamlit that notes what reached it."""
+"""A browser before the gate: around a stand-in for Streamlit that notes what reached it, or before the real server."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -10,6 +18,8 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from services.config import ROOT
+from services.database import embedded
 from ui.gate import Gate, cookie_name
 from ui.routes import ROUTES
 
@@ -53,3 +63,35 @@ def browser(
     cookie = {"cookie": f"{cookie_name()}={secret}"} if secret else {}
     kept: dict[str, Any] = {"accept": HTML["accept"], **cookie, **{k.replace("_", "-"): v for k, v in headers.items()}}
     return TestClient(app, base_url=f"http://{host}", client=(client, 50_000), headers=kept, follow_redirects=False)
+
+
+@contextmanager
+def running(server: embedded.Server, database: str, folder: Path, **settings: str) -> Iterator[int]:
+    """The real app on a free port, without a worker; ended with SIGTERM. It logs to server.log in `folder`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "DATABASE_URL": server.url("clipdesk_app", database), "CLIPDESK_DATA": str(folder),
+                   "WORKER_INSIDE": "false", **settings}  # fmt: skip
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            until(lambda: answers(port) or process.poll() is not None)
+            assert process.poll() is None, (folder / "server.log").read_text()
+            yield port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(happens: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)

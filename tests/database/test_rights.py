@@ -1,0 +1,401 @@
+"""Every function and table that people may touch, tried as everybody, with ids of their own and of others.
+
+The lists come from pg_catalog: a new function that ARGUMENTS does not cover, or a new right to write, fails here.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from services.database import embedded, postgres
+from services.database.door import Database
+from services.errors import AppError
+from tests.builders import World, fresh_world, speech
+from tests.costs.till import Till, item
+
+Row = dict[str, Any]
+Calls = list[dict[str, Any]]
+NOBODY = {"account_id", "user_id", "created_by", "person_id", "changed_by", "granted_by", "asked_by", "scope_id"}
+GUARDED = ("accounts", "people", "members", "profiles", "profile_members", "prices", "quota_grants", "quota_changes")
+
+
+# The town: two companies, and a demo ------------------------------------------------------------------------
+
+
+@dataclass
+class Place:
+    """A store with one of everything, and the words by which its rows are known."""
+
+    name: str
+    account: UUID
+    store: UUID
+    manager: UUID
+    secrets: set[str] = field(default_factory=set)
+    things: dict[str, UUID] = field(default_factory=dict)
+
+    @property
+    def mark(self) -> str:
+        return f"mark-{self.name}"
+
+
+@dataclass
+class Town:
+    world: World
+    places: dict[str, Place]
+    people: dict[str, UUID]
+    secrets: dict[str, set[str]]  # by what must be allowed to see them
+
+    def door(self, persona: str) -> Database:
+        if persona == "anonymous":
+            return self.world.doors.anonymous()
+        if persona == "no claims":
+            return postgres.Postgres(pool=self.world.doors.app_pool, role="authenticated")
+        return self.world.as_person(self.people[persona])
+
+
+# What each persona may see: a store's rows, a company's (members, prices), its limits, its log.
+SEES = {
+    "manager": {"own", "company"},
+    "finance": {"own", "beside", "company", "limits"},
+    "admin": {"own", "beside", "company", "limits", "log"},
+    "foreign manager": {"foreign", "foreign company"},
+    "foreign admin": {"foreign", "foreign company", "foreign limits", "foreign log"},
+    "deactivated admin": set(),
+    "stranger": set(),
+    "anonymous": set(),
+    "no claims": set(),
+}
+HOME = {"foreign manager": "foreign", "foreign admin": "foreign"}  # the store others call their own is "own"
+
+
+@pytest.fixture(scope="module")
+def town(server: embedded.Server, template: str) -> Iterator[Town]:
+    with fresh_world(server, template, connections=3) as world:
+        yield build(world)
+
+
+def build(world: World) -> Town:
+    bakery, rival, demo = Till.opened(world), Till.opened(world), Till.opened(world)
+    world.execute("update public.accounts set is_demo = true where id = %s", demo.account)
+    places = {
+        "own": furnish(bakery, "own"),
+        "beside": furnish(bakery.beside(), "beside"),
+        "foreign": furnish(rival, "foreign"),
+        "demo": furnish(demo, "demo"),
+    }
+    people = {
+        "manager": places["own"].manager,
+        "finance": world.person(bakery.account, "finance", name="mark-company finance"),
+        "admin": world.person(bakery.account, "admin", name="mark-company admin"),
+        "foreign manager": places["foreign"].manager,
+        "foreign admin": world.person(rival.account, "admin", name="mark-foreign company admin"),
+        "deactivated admin": world.person(bakery.account, "admin"),
+        "stranger": world.person(None),
+    }
+    world.execute("update public.people set deactivated_at = now() where id = %s", people["deactivated admin"])
+    secrets = {name: place.secrets for name, place in places.items()}
+    for company, admin, prefix in ((bakery, "admin", ""), (rival, "foreign admin", "foreign ")):
+        secrets |= {prefix + what: found for what, found in company_secrets(company, people[admin], prefix).items()}
+    return Town(world, places, people, secrets)
+
+
+def furnish(till: Till, name: str) -> Place:
+    """Give the store one row in every table, each with the place's mark or an id of its own."""
+    world = till.world
+    manager = world.person(till.account, "manager", till.store, name="Manager")
+    place = Place(name, till.account, till.store, manager)
+    world.execute("update public.profiles set name = %s where id = %s", place.mark, till.store)
+    project = world.project(till.store, place.mark)
+    clip = world.clip(till.store, project, name=place.mark, media_path=f"{place.mark}.mp4")
+    for status in ("pending", "completed", "failed"):
+        words = speech(f"{place.mark} {status}")
+        order = as_ordered(till, manager, words)
+        world.execute("update public.jobs set status = %s, worker = %s where id = %s", status, place.mark, order)
+        place.things[status] = order
+    world.insert("public.job_steps", job_id=order, name=place.mark, outcome={"mark": place.mark})
+    world.insert(
+        "public.speech_assets", id=uuid4(), account_id=till.account, profile_id=till.store, text=place.mark,
+        content_hash=place.mark, provider="practice", model="premium", voice="heart", settings={}, format="mp3",
+        characters=9, duration_seconds=1, bytes=1, media_path=f"{place.mark}.mp3", cost_usd=0,
+    )  # fmt: skip
+    request = till.hold("2", p_user_id=manager)
+    till.settle(request, item("1", preview=place.mark, project_id=str(project)), final=False)
+    limits = {"account_id": till.account, "profile_id": till.store, "reason": place.mark}
+    world.insert(
+        "public.quota_grants", id=uuid4(), amount_usd=5, valid_from="2020-01-01", valid_until="2999-01-01",
+        granted_by=manager, **limits,
+    )  # fmt: skip
+    world.insert("public.quota_changes", id=uuid4(), before_usd=0, after_usd=0, changed_by=manager, **limits)
+    world.execute("select private.audit(%s, 'seen', %s, %s)", till.account, place.mark, till.store)
+    place.things |= {"project": project, "clip": clip, "request": request}
+    place.secrets |= {place.mark} | ids_of(world, till.store)
+    return place
+
+
+def as_ordered(till: Till, person: UUID, words: Row) -> UUID:
+    order = uuid4()
+    till.world.as_person(person).call("enqueue_speech", p_job_id=order, p_profile_id=till.store, p_speech=words)
+    return order
+
+
+def ids_of(world: World, store: UUID) -> set[str]:
+    """Every id in the store's rows that belongs to the store alone."""
+    found = {str(store)}
+    for table in tables_with(world, "profile_id"):
+        for row in world.rows(f"select * from public.{table} where profile_id = %s", store):
+            found |= {str(value) for name, value in row.items() if isinstance(value, UUID) and name not in NOBODY}
+    return found
+
+
+def company_secrets(till: Till, admin: UUID, prefix: str) -> dict[str, set[str]]:
+    """What all members see, what admin and finance see, and what only admins see of a company."""
+    world, mark = till.world, f"mark-{prefix}"
+    world.execute("update public.accounts set name = %s where id = %s", f"{mark}company", till.account)
+    ids = world.rows(
+        "select account_id as id from public.members where account_id = %(account)s union"
+        " select person_id from public.members where account_id = %(account)s union"
+        " select id from public.prices where account_id = %(account)s".replace("%(account)s", f"'{till.account}'")
+    )
+    setting = {"p_account_id": till.account, "p_profile_id": None, "p_quota_usd": Decimal(1000)}
+    world.as_person(admin).call("set_quota", **setting, p_reason=f"{mark}limits")
+    world.execute("select private.audit(%s, 'seen', %s)", till.account, f"{mark}log")
+    return {
+        "company": {str(row["id"]) for row in ids} | {f"{mark}company"},
+        "limits": {f"{mark}limits"},
+        "log": {f"{mark}log"},
+    }
+
+
+def tables_with(world: World, column: str) -> list[str]:
+    query = (
+        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = %s"
+        " where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' order by 1"
+    )
+    return [row["relname"] for row in world.rows(query, column)]
+
+
+def hidden_from(town: Town, persona: str) -> set[str]:
+    """Words that no answer to this persona may hold."""
+    visible = set().union(*(town.secrets[name] for name in SEES[persona]))
+    return set().union(*town.secrets.values()) - visible
+
+
+def told(words: set[str], text: str) -> set[str]:
+    return {word for word in words if word in text}
+
+
+# Functions --------------------------------------------------------------------------------------------------
+
+# Arguments of every function that people may call: from the place they call their own, aimed at another.
+ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
+    "schema_version": lambda own, aim: [{}],
+    "load_session": lambda own, aim: [{"p_secret": str(aim.manager)}],
+    "end_session": lambda own, aim: [{"p_secret": str(aim.manager)}],
+    "end_my_sessions": lambda own, aim: [{}],
+    "monthly_cost": lambda own, aim: [{"p_profile_id": aim.store, "p_month": datetime.now(UTC).date()}],
+    "profile_dashboard": lambda own, aim: [{"p_profile_id": aim.store, "p_range": r} for r in ("7d", "all", "x")],
+    "account_dashboard": lambda own, aim: [{"p_account_id": aim.account, "p_range": r} for r in ("30d", "all")],
+    "cost_summary": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store}
+        for account in (own.account, aim.account)
+        for store in (None, aim.store)
+    ],
+    "check_quota": lambda own, aim: [{"p_profile_id": aim.store}],
+    "my_stores": lambda own, aim: [{"p_account_id": aim.account}],
+    "checklist": lambda own, aim: [{"p_account_id": aim.account}],
+    "speech_quote": lambda own, aim: [
+        {"p_profile_id": aim.store, "p_speech": speech(f"{aim.mark} {status}")} for status in ("pending", "completed")
+    ],
+    "enqueue_speech": lambda own, aim: [
+        {"p_job_id": uuid4(), "p_profile_id": aim.store, "p_speech": speech("Sold out")},
+        {"p_job_id": aim.things["pending"], "p_profile_id": own.store, "p_speech": speech("Sold out")},
+        {"p_job_id": aim.things["request"], "p_profile_id": own.store, "p_speech": speech("Sold out today")},
+        {"p_job_id": uuid4(), "p_profile_id": own.store, "p_speech": aimed(aim, "project")},
+        {"p_job_id": uuid4(), "p_profile_id": own.store, "p_speech": aimed(aim, "clip")},
+    ],
+    "cancel_job": lambda own, aim: [{"p_job_id": aim.things[status]} for status in ("pending", "failed")],
+    "retry_job": lambda own, aim: [{"p_job_id": aim.things[status]} for status in ("failed", "completed")],
+    "set_quota": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store, "p_quota_usd": Decimal(7), "p_reason": "mine"}
+        for account in (own.account, aim.account)
+        for store in (None, aim.store)
+    ],
+    "erase_demo": lambda own, aim: [{"p_account_id": aim.account}],
+}
+
+
+def aimed(place: Place, thing: str) -> Row:
+    return speech("Sold out again", **{f"{thing}_id": str(place.things[thing])})
+
+
+# An admin's one legitimate change, tried in tests/costs.
+LEGITIMATE = {("admin", "set_quota"), ("foreign admin", "set_quota")}
+OPEN = "(has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'))"
+
+
+def test_every_function_that_people_may_call_is_tried(town: Town) -> None:
+    granted = town.world.rows(
+        f"select distinct p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace and {OPEN}"
+    )
+    assert {row["proname"] for row in granted} == set(ARGUMENTS)
+
+
+def test_private_functions_are_open_only_behind_a_public_name_or_to_policies(town: Town) -> None:
+    """A person's role reaches the schema private only by way of public functions and policies."""
+    helpers = {"my_account_ids", "my_profile_ids", "my_work_profile_ids", "my_colleague_ids"}
+    helpers |= {"utc_now", "is_timezone", "fail"}
+    granted = town.world.rows(
+        "select p.proname from pg_proc p where p.pronamespace in ('private'::regnamespace, 'local'::regnamespace)"
+        f" and {OPEN}"
+    )
+    assert {row["proname"] for row in granted} <= set(ARGUMENTS) | helpers
+
+
+@pytest.mark.parametrize("persona", SEES)
+def test_no_function_tells_or_changes_what_is_not_one_s_own(town: Town, persona: str) -> None:
+    door, own = town.door(persona), town.places[HOME.get(persona, "own")]
+    hidden = hidden_from(town, persona)
+    guarded, others = guarded_rows(town), rows_of_others(town, persona)
+    for aim in town.places.values():
+        for function, arguments in ARGUMENTS.items():
+            for values in [] if (persona, function) in LEGITIMATE else arguments(own, aim):
+                assert told(hidden, answer(door, function, values)) == set(), (function, aim.name, values)
+    assert guarded_rows(town) == guarded
+    assert rows_of_others(town, persona) == others
+
+
+def answer(door: Database, function: str, values: Row) -> str:
+    """All that a call tells: its answer, or its error with everything that hangs on it."""
+    try:
+        return postgres.dumps(door.call(function, **values))
+    except AppError as exc:
+        return f"{exc} {exc.__dict__}"
+
+
+def guarded_rows(town: Town) -> Row:
+    """Quotas, grants, roles and prices of everybody."""
+    return {table: sorted(map(str, town.world.rows(f"select * from public.{table}"))) for table in GUARDED}
+
+
+def rows_of_others(town: Town, persona: str) -> Row:
+    """Every row of every store in which the persona may not work."""
+    others = [place for name, place in town.places.items() if name not in SEES[persona] or persona == "finance"]
+    return {
+        (place.name, table): sorted(
+            map(str, town.world.rows(f"select * from public.{table} where profile_id = %s", place.store))
+        )
+        for place in others
+        for table in tables_with(town.world, "profile_id")
+    }
+
+
+def test_the_session_s_secret_tells_who_one_is_and_no_more(town: Town) -> None:
+    manager = town.places["own"].manager
+    town.world.execute(
+        "insert into private.sessions (secret_hash, person_id, expires_at)"
+        " values (private.hash_secret('open sesame'), %s, now() + interval '1 hour')",
+        manager,
+    )
+    nobody = town.door("anonymous")
+    loaded = answer(nobody, "load_session", {"p_secret": "open sesame"})
+    assert json.loads(loaded)["id"] == str(manager)
+    assert told(hidden_from(town, "manager"), loaded) == set()
+    assert answer(nobody, "load_session", {"p_secret": "open sesame!"}) == "null"
+
+
+# Tables -----------------------------------------------------------------------------------------------------
+
+VERBS = {
+    "insert": sql.SQL("insert into public.{} default values"),
+    "update": sql.SQL("update public.{} set {} = default"),
+    "delete": sql.SQL("delete from public.{}"),
+    "truncate": sql.SQL("truncate public.{}"),
+}
+MAY_WRITE: set[tuple[str, str]] = set()  # (table, verb) that people are granted; none so far
+
+
+def relations(world: World) -> list[str]:
+    query = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = any ('{r,p,v,m,f}')"
+    return [row["relname"] for row in world.rows(query)]
+
+
+@contextmanager
+def acting(town: Town, persona: str) -> Iterator[Callable[[sql.Composable], list[Row]]]:
+    """Run statements as the persona, in a transaction that is forgotten."""
+    role = "anon" if persona == "anonymous" else "authenticated"
+    claims = json.dumps({"sub": str(town.people[persona])}) if persona in town.people else ""
+    settings = "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)"
+
+    def run(statement: sql.Composable) -> list[Row]:
+        with connection.transaction():
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    with psycopg.connect(town.world.url, row_factory=dict_row) as connection:
+        connection.execute(settings, (role, claims))
+        yield run
+        connection.rollback()
+
+
+def table_text(rows: list[Row]) -> str:
+    return str([{name: str(value) for name, value in row.items()} for row in rows])
+
+
+@pytest.mark.parametrize("persona", [name for name in SEES if name != "anonymous"])
+def test_tables_show_what_is_one_s_own_and_nothing_else(town: Town, persona: str) -> None:
+    hidden, seen = hidden_from(town, persona), ""
+    with acting(town, persona) as run:
+        for table in relations(town.world):
+            text = table_text(run(sql.SQL("select * from public.{}").format(sql.Identifier(table))))
+            assert told(hidden, text) == set(), table
+            seen += text
+    for name in SEES[persona]:
+        assert town.secrets[name] - told(town.secrets[name], seen) == set(), "hidden from those who may see it"
+
+
+def test_every_table_has_something_to_hide(town: Town) -> None:
+    """Else the test above would pass for a table that shows everything."""
+    for table in relations(town.world):
+        text = table_text(town.world.rows(f"select * from public.{table}"))
+        assert told(hidden_from(town, "manager"), text), table
+
+
+@pytest.mark.parametrize("persona", SEES)
+def test_nobody_writes_to_a_table(town: Town, persona: str) -> None:
+    first_column = "select attname from pg_attribute where attrelid = %s::regclass and attnum = 1"
+    with acting(town, persona) as run:
+        for table in relations(town.world):
+            names = sql.Identifier(table), sql.Identifier(town.world.value(first_column, f"public.{table}"))
+            for verb in VERBS.keys() - {verb for where, verb in MAY_WRITE if where == table}:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    run(VERBS[verb].format(*names))
+
+
+def test_anonymous_reads_no_table(town: Town) -> None:
+    with acting(town, "anonymous") as run:
+        for table in relations(town.world):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                run(sql.SQL("select from public.{}").format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize("persona", SEES)
+def test_the_schemas_behind_are_closed(town: Town, persona: str) -> None:
+    tables = town.world.rows(
+        "select relnamespace::regnamespace::text as schema, relname as name from pg_class where relkind = 'r'"
+        " and relnamespace::regnamespace::text in ('private', 'auth', 'supabase_migrations')"
+    )
+    assert len(tables) >= 4
+    with acting(town, persona) as run:
+        for table in tables:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                run(sql.SQL("select from {}").format(sql.Identifier(table["schema"], table["name"])))

@@ -1,0 +1,176 @@
+"""Settings: documented each, read from the environment or the secrets file, refused with a sentence that names them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services import config
+from services.config import ROOT, Settings, settings
+from services.errors import SettingsInvalid
+
+NAMES = [name.upper() for name in Settings.model_fields]
+APP = "postgresql://clipdesk_app:hunter2@db/clipdesk"
+
+
+@pytest.fixture(autouse=True)
+def secrets_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Nothing is set; the file's place is the test's own."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "secrets.toml"
+    monkeypatch.setattr(config, "SECRETS", file)
+    settings.cache_clear()
+    yield file
+    settings.cache_clear()
+
+
+# Documentation ----------------------------------------------------------------------------------------------
+
+
+def test_the_manual_lists_every_setting_with_its_default_and_meaning() -> None:
+    manual = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    table = manual.split("| setting | default | what it does |\n|---|---|---|\n")[1].split("\n\n")[0]
+    wanted = [f"| `{name}` | {default(name)} | {description(name)} |" for name in NAMES]
+    assert table.splitlines() == wanted
+
+
+def description(name: str) -> str:
+    told = Settings.model_fields[name.lower()].description or ""
+    assert told.endswith("."), f"{name} has no description"
+    return told
+
+
+def default(name: str) -> str:
+    if name == "CLIPDESK_DATA":
+        return "see above"
+    value = Settings.model_fields[name.lower()].default
+    return "" if value is None else str(value).lower()
+
+
+# Sources ----------------------------------------------------------------------------------------------------
+
+
+def test_without_anything_the_embedded_way_is_complete() -> None:
+    found = settings()
+    assert (found.embedded, found.worker_inside, found.setup_code) == (True, True, None)
+    assert found.media_folder == found.clipdesk_data / "media"
+
+
+def test_the_secrets_file_is_read_in_any_case(secrets_file: Path) -> None:
+    secrets_file.write_text(f'DATABASE_URL = "{APP}"\nworker_threads = 3\nCookie_Secure = true\n[other]\nx = 1\n')
+    found = settings()
+    assert (found.database_url, found.worker_threads, found.cookie_secure) == (APP, 3, True)
+    assert not found.embedded
+
+
+def test_the_environment_wins_over_the_file(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets_file.write_text('worker_threads = 3\nlog_level = "error"')
+    monkeypatch.setenv("WORKER_THREADS", "4")
+    assert (settings().worker_threads, settings().log_level) == (4, "error")
+
+
+def test_empty_means_unset_in_both(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets_file.write_text('DATABASE_URL = ""\nSETUP_CODE = ""\nSESSION_HOURS = ""')
+    monkeypatch.setenv("WORKER_THREADS", "")
+    found = settings()
+    assert (found.embedded, found.setup_code, found.session_hours, found.worker_threads) == (True, None, 12, 2)
+
+
+def test_names_that_are_not_ours_are_left_alone(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets_file.write_text('anything = "else"')
+    monkeypatch.setenv("CLIPDESK_ANYTHING", "else")
+    assert settings() == Settings()
+
+
+def test_a_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = settings()
+    monkeypatch.setenv("WORKER_THREADS", "4")
+    assert settings() is before
+
+
+# Refusals ---------------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("DATABASE_URL", "mysql://root:hunter2@db"), ("DATABASE_URL", "db.example.test"),
+    ("DATABASE_WORKER_URL", "host=db password=hunter2"), ("DATABASE_ADMIN_URL", "http://hunter2@db"),
+    ("COOKIE_SECURE", "perhaps"), ("WORKER_INSIDE", "2"), ("SESSION_HOURS", "0"), ("SESSION_HOURS", "721"),
+    ("SESSION_HOURS", "half"), ("SETUP_CODE", "hunter2"), ("WORKER_THREADS", "0"), ("WORKER_THREADS", "5"),
+    ("WORKER_THREADS", "1.5"), ("JOB_LEASE_SECONDS", "0"), ("JOB_LEASE_SECONDS", "3601"),
+    ("JOB_LEASE_SECONDS", "nan"), ("JOB_POLL_SECONDS", "-1"), ("JOB_POLL_SECONDS", "61"), ("SWEEP_HOURS", "-0.1"),
+    ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsInvalid) as caught:
+        settings()
+    assert str(caught.value).startswith(f"Setting {name}: ")
+    assert "hunter2" not in str(caught.value), "a secret in a sentence"
+
+
+def test_every_setting_that_can_be_wrong_is_tried() -> None:
+    anything_goes = {"CLIPDESK_DATA", "MEDIA_DIR"}  # any text is a path; the start tells what is wrong with it
+    assert {name for name, _ in WRONG} | anything_goes == set(NAMES)
+
+
+def test_each_wrong_setting_has_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_THREADS", "9")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SettingsInvalid, match=r"Setting WORKER_THREADS: .*\. Setting LOG_LEVEL: .*\."):
+        settings()
+
+
+def test_a_wrong_value_in_the_file_is_named_as_well(secrets_file: Path) -> None:
+    secrets_file.write_text("worker_threads = 9")
+    with pytest.raises(SettingsInvalid, match="Setting WORKER_THREADS"):
+        settings()
+
+
+def test_a_worker_s_address_needs_the_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_WORKER_URL", APP)
+    with pytest.raises(SettingsInvalid, match="DATABASE_WORKER_URL is set but DATABASE_URL is not"):
+        settings()
+    settings.cache_clear()
+    monkeypatch.setenv("DATABASE_URL", APP)
+    assert settings().database_worker_url == APP
+
+
+@pytest.mark.parametrize("content", [b"worker_threads = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_broken_file_is_named(secrets_file: Path, content: bytes) -> None:
+    secrets_file.write_bytes(content)
+    with pytest.raises(SettingsInvalid, match=r"secrets\.toml is not valid TOML"):
+        settings()
+
+
+# Folders ----------------------------------------------------------------------------------------------------
+
+
+def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLIPDESK_DATA", "~/desk")
+    assert settings().clipdesk_data == tmp_path / "desk"
+    assert settings().media_folder == tmp_path / "desk" / "media"
+    settings.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDIA_DIR", "shared")
+    assert settings().media_folder == tmp_path / "shared"
+
+
+def test_root_s_default_folder_is_one_that_other_accounts_reach(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(config.os, "geteuid", lambda: 0)
+    assert settings().clipdesk_data == Path("/var/lib/clipdesk")
+    settings.cache_clear()
+    monkeypatch.setattr(config.os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings().clipdesk_data == tmp_path / ".local" / "share" / "clipdesk"
+    settings.cache_clear()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    assert settings().clipdesk_data == tmp_path / "xdg" / "clipdesk"

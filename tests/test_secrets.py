@@ -1,0 +1,191 @@
+"""Passwords, their hashes, cookies' secrets and the database's passwords reach no log, error, row or page."""
+
+import http.client
+import logging
+import re
+import socket
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from services import identity
+from services.database import embedded
+from services.database.connect import Doors
+from services.database.postgres import open_pool
+from services.errors import AppError
+from tests.builders import World, fresh_world, speech
+from tests.ui.visitor import OURS, Streamlit, browser, running, site
+
+PASSWORD, WRONG, NEW = "correct horse battery", "wrong pony accumulator", "another stable genius"
+
+
+def stored(world: World) -> str:
+    """Every row of every table as text, but the one column that may hold hashes."""
+    tables = world.rows(
+        "select table_schema as s, table_name as t from information_schema.tables "
+        "where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    query = "select (to_jsonb(x) - 'encrypted_password')::text as line from {} x"
+    rows = [
+        row["line"]
+        for table in tables
+        for row in world.admin.execute(sql.SQL(query).format(sql.Identifier(table["s"], table["t"]))).fetchall()
+    ]
+    return "\n".join(rows)
+
+
+def hashes(world: World) -> list[str]:
+    return [row["h"] for row in world.rows("select encrypted_password as h from auth.users")]
+
+
+class Listener:
+    """Keeps what people may see: pages and errors."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def page(self, answer) -> None:
+        headers = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
+        self.seen.append(f"{headers}\n{answer.text}")
+
+    @contextmanager
+    def error(self) -> Iterator[None]:
+        """The block must fail; its error is kept as a log would show it, with all that caused it."""
+        with pytest.raises((AppError, psycopg.Error)) as caught:
+            yield
+        self.seen.append(f"{caught.value}\n{caught.value!r}\n")
+        self.seen.extend(traceback.format_exception(caught.value))
+
+
+def test_nothing_tells_a_secret(server: embedded.Server, desk: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("psycopg", "psycopg.pool", "services", "ui"):
+        caplog.set_level(logging.DEBUG, name)
+    told = Listener()
+    account = desk.company()
+    store = desk.store(account, quota="1")
+    admin, manager = desk.person(account, "admin"), desk.person(account, "manager", store)
+    email = desk.password(admin, PASSWORD)
+    old_hashes = hashes(desk)
+
+    cookies = signing_in_and_out(told, email)
+    once = adding_people(told, identity.load(cookies[-1]), account, store, email)
+    failing_statements(told, desk, manager, store, cookies[-1])
+    unreachable_databases(told, server, desk)
+
+    secrets = [PASSWORD, WRONG, NEW, once, *cookies, *old_hashes, *hashes(desk), *server.passwords.values(), "pw-of-db"]
+    everything = {
+        "pages and errors": "\n".join(told.seen),
+        "log": caplog.text,
+        "rows": stored(desk),
+        "database's log": (server.folder / "postgres.log").read_text(errors="replace"),
+    }
+    assert "database error" in everything["log"], "a failing statement was logged"
+    assert "add_person" in everything["pages and errors"], "the server's own words were kept"
+    assert '"action": "person_added"' in everything["rows"]
+    for place, text in everything.items():
+        assert [secret for secret in secrets if secret in text] == [], place
+        assert not re.search(r"\$argon2", text), place
+
+
+def signing_in_and_out(told: Listener, email: str) -> list[str]:
+    """Over HTTP, right and wrong; returns the secrets given out, the last one live."""
+    app = site(Streamlit())
+    cookies = []
+    for password in (PASSWORD, WRONG, PASSWORD):
+        answer = browser(app).post("/sign-in", data={"email": email, "password": password}, headers=OURS)
+        told.page(answer)
+        cookies += [answer.cookies["clipdesk"]] if "set-cookie" in answer.headers else []
+    first, last = cookies
+    told.page(browser(app, last).post("/password", data={"password": "short"}, headers=OURS))
+    told.page(browser(app, last).post("/password", data={"password": NEW}, headers=OURS))
+    told.page(browser(app, first).get("/"))
+    told.page(browser(app, first).get(f"/files/speech/{uuid4()}"))
+    told.page(browser(app, first).post("/sign-out", headers=OURS))
+    told.page(browser(app).post("/start/company", data={"password": PASSWORD, "company": "x"}, headers=OURS))
+    assert identity.load(last)
+    return cookies
+
+
+def adding_people(told: Listener, admin: identity.Person | None, account, store, email: str) -> str:
+    assert admin is not None
+    values = {"name": "Ben", "role": "manager", "profile_ids": [store]}
+    once = identity.add_person(admin, account, email="ben@example.test", **values)
+    with told.error():
+        identity.add_person(admin, account, email=email, **values)
+    with told.error():
+        identity.add_person(admin, account, email="eve@example.test", **{**values, "profile_ids": [uuid4()]})
+    with told.error():
+        identity.sign_in("ben@example.test", WRONG, address="10.0.0.1", agent="test")
+    identity.sign_in("ben@example.test", once, address="10.0.0.1", agent="test")
+    return once
+
+
+def failing_statements(told: Listener, desk: World, manager, store, secret: str) -> None:
+    """Each with a secret among its values, and work whose rows could have kept one."""
+    local = desk.doors.local(manager)
+    with told.error():
+        local.call("start_session", p_person_id=manager, p_secret=secret, p_previous=secret, p_hours=2_000_000_000,
+                   p_address=None, p_agent="test")  # fmt: skip
+    with told.error():
+        local.call("set_password", p_hash=hashes(desk)[0], p_keep_secret=secret)
+    with told.error():
+        local.call("add_person", p={"account_id": "no id", "hash": hashes(desk)[0]})
+    with told.error():
+        desk.doors.anonymous().call("load_session", p_secret=secret, p_more=secret)
+    with told.error():
+        desk.doors.person(manager).call("password_of", p_email="x")
+    desk.as_person(manager).call("enqueue_speech", p_job_id=uuid4(), p_profile_id=store, p_speech=speech())
+
+
+def unreachable_databases(told: Listener, server: embedded.Server, desk: World) -> None:
+    """A wrong password, and a server that is not there."""
+    nobody = f"postgresql://clipdesk_app:pw-of-db@/postgres?host={server.folder / 'nowhere'}"
+    wrong = server.url("clipdesk_app").replace(server.passwords["clipdesk_app"], "pw-of-db")
+    for url in (nobody, wrong):
+        with open_pool(url, 1) as pool, told.error():
+            pool.timeout = 0.2
+            Doors(pool, None).local().call("first_start")
+        with told.error():
+            psycopg.connect(url)
+
+
+def test_a_real_server_that_logs_all_it_can_writes_none_either(
+    server: embedded.Server, template: str, tmp_path: Path
+) -> None:
+    with fresh_world(server, template) as world:
+        account = world.company()
+        email = world.password(world.person(account, "manager", world.store(account)), PASSWORD)
+        with running(server, world.value("select current_database()"), tmp_path, LOG_LEVEL="debug") as port:
+            cookie = over_http(port, email)
+        log = (tmp_path / "server.log").read_text()
+        for secret in (PASSWORD, WRONG, cookie, *hashes(world), *server.passwords.values()):
+            assert secret not in log
+            assert secret not in stored(world)
+
+
+def over_http(port: int, email: str) -> str:
+    """Sign in wrongly, rightly, and open a page; returns the cookie's secret."""
+    cookie = ""
+    for password in (WRONG, PASSWORD):
+        body = urlencode({"email": email, "password": password})
+        answer = ask(port, "POST", "/sign-in", body, {"Content-Type": "application/x-www-form-urlencoded", **OURS})
+        cookie = (answer.getheader("set-cookie") or "").partition(";")[0]
+    assert ask(port, "GET", "/voice", None, {"Cookie": cookie, "Accept": "text/html"}).status == 200
+    return cookie.partition("=")[2]
+
+
+def ask(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
