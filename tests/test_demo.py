@@ -469,10 +469,8 @@ def test_it_can_be_made_again(desk):
     assert {name: desk.value(digest.format(name)) for name in first} == first
 
 
-def test_nothing_is_booked_behind_the_back_of_erasing(world):
-    """A settling that began before is waited for, and its entry goes, too."""
-    load_rows(world)
-    before = world.value("select count(*) from public.cost_entries")
+def hold(world: World) -> UUID:
+    """Of what `entry()` costs; returns the request's id."""
     request_id = uuid4()
     world.as_worker().call(
         "hold_cost",
@@ -481,9 +479,16 @@ def test_nothing_is_booked_behind_the_back_of_erasing(world):
         p_estimate_usd=Decimal("0.03"),
         p_service="practice",
     )
-    eraser = threading.Thread(
-        target=world.as_person(ADMIN.id).call, args=("erase_demo",), kwargs={"p_account_id": ACCOUNT_ID}
-    )
+    return request_id
+
+
+def test_nothing_is_booked_behind_the_back_of_erasing(world):
+    """A settling that began before is waited for, and its entry goes, too."""
+    load_rows(world)
+    world.as_worker().call("settle_cost", p_request_id=hold(world), p_entries=[entry()])  # today has its sums
+    request_id, before = hold(world), world.value("select count(*) from public.cost_entries")
+    erase = world.as_person(ADMIN.id).call
+    eraser = threading.Thread(target=erase, args=("erase_demo",), kwargs={"p_account_id": ACCOUNT_ID})
     with psycopg.connect(world.url) as till:
         till.execute("select private.settle_cost(%s, %s, true)", (request_id, Jsonb([entry()])))
         assert till.execute("select count(*) from public.cost_entries").fetchone() == (before + 1,)

@@ -3,7 +3,6 @@
 import http.client
 import logging
 import re
-import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager

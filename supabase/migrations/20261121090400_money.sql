@@ -47,7 +47,7 @@ create index quota_changes_profile on public.quota_changes (account_id, profile_
 -- Settled and held of a store (scope = its id) or a company (scope = the company's id) in a month.
 create table public.quota_counters (
     scope_id    uuid not null,
-    month       date not null check (month = date_trunc('month', month)),
+    month       date not null,                                 -- its first day
     account_id  uuid not null references public.accounts,
     settled_usd numeric(14,6) not null default 0,
     held_usd    numeric(14,6) not null default 0 check (held_usd >= 0),
@@ -56,14 +56,16 @@ create table public.quota_counters (
 ) with (fillfactor = 50);                                      -- room for updates in place
 create index quota_counters_account on public.quota_counters (account_id, month);
 
+-- No foreign keys, as in the ledger: hold_cost has read the store, stores are never deleted, and the check would lock the
+-- store's row in every hold.
 create table public.cost_holds (
     request_id   uuid primary key,
-    account_id   uuid not null references public.accounts,
-    profile_id   uuid not null references public.profiles,
+    account_id   uuid not null,
+    profile_id   uuid not null,
     user_id      uuid,                                         -- null: System
     job_id       uuid,
     service      text not null,
-    estimate_usd numeric(14,6) not null check (estimate_usd >= 0),
+    estimate_usd numeric(14,6) not null,
     held_usd     numeric(14,6) not null check (held_usd >= 0), -- what is still set aside
     booked_usd   numeric(14,6) not null default 0,
     limit_usd    numeric(10,2),                                -- the store's limit in force; null = none
@@ -73,9 +75,8 @@ create table public.cost_holds (
     month        date not null,
     closed_at    timestamptz
 ) with (fillfactor = 70);
-create index cost_holds_account on public.cost_holds (account_id);
+create index cost_holds_account on public.cost_holds (account_id, month);
 create index cost_holds_open on public.cost_holds (profile_id, month) where state in ('reserved', 'committed');
-create index cost_holds_profile on public.cost_holds (profile_id);
 create index cost_holds_job on public.cost_holds (job_id);
 
 create table public.cost_entries (

@@ -1,5 +1,9 @@
 -- Hold, buy, settle. Lock order everywhere: month (shared), the hold, the store's counter, its sums, the company's
--- counter, the company's ledger counter last. So no two of these functions can wait for each other.
+-- counter, the company's ledger counter last; a new hold's row, which nobody can wait for, is written at the end. So no
+-- two of these functions can wait for each other.
+--
+-- Every statement here finds its rows by key, so hold and settle run with generic plans: planning anew, which Postgres
+-- otherwise goes on doing for some of them, took half of their time.
 
 create function private.month_of(p_at timestamptz) returns date language sql immutable set search_path = '' as
     $$ select date_trunc('month', p_at at time zone 'UTC')::date $$;
@@ -21,43 +25,57 @@ create function private.price_units(
     out cost_usd numeric, out unit_prices jsonb
 ) language plpgsql stable set search_path = '' as $$
 declare
-    v_missing text;
+    v_kind  text;
+    v_units text;
+    v_price record;
 begin
-    if not coalesce((select bool_and(coalesce(u.value, '') ~ '^\d{1,15}$') from jsonb_each_text(
-                     case jsonb_typeof(p_units) when 'object' then p_units end) u), false) then
+    cost_usd := 0;
+    unit_prices := '{}';
+    for v_kind, v_units in
+        select u.key, u.value from jsonb_each_text(case jsonb_typeof(p_units) when 'object' then p_units end) u
+    loop
+        if (v_units ~ '^\d{1,15}$') is not true then
+            perform private.fail('PT400', 'Units must be whole numbers of at least 0.');
+        end if;
+        select b.id, b.usd, b.per_units into v_price from public.prices b
+        where b.account_id = p_account_id and b.provider = p_provider and b.model = p_model
+          and b.unit_kind = v_kind and b.valid_from <= p_at
+        order by b.valid_from desc limit 1;
+        if not found then
+            perform private.fail('PT422', format(
+                'The price book has no price for %s of %s (%s), so nothing was bought. An admin can add one.',
+                replace(v_kind, '_', ' '), p_provider, p_model));
+        end if;
+        -- Times 0.001, not divided by 1000: a quotient would be rounded before its one rounding.
+        cost_usd := cost_usd + v_units::numeric * v_price.usd * (1.0 / v_price.per_units);
+        unit_prices := unit_prices || jsonb_build_object(v_kind, jsonb_build_object(
+            'price_id', v_price.id, 'usd', v_price.usd::text, 'per_units', v_price.per_units));
+    end loop;
+    if unit_prices = '{}' then
         perform private.fail('PT400', 'Units must be whole numbers of at least 0.');
     end if;
-    -- Times 0.001, not divided by 1000: a quotient would be rounded before its one rounding.
-    select coalesce(round(sum(u.value::numeric * p.usd * (1.0 / p.per_units)), 6), 0),
-           coalesce(jsonb_object_agg(u.key, jsonb_build_object('price_id', p.id, 'usd', p.usd::text,
-                                                               'per_units', p.per_units)), '{}'),
-           min(u.key) filter (where p.id is null)
-    into cost_usd, unit_prices, v_missing
-    from jsonb_each_text(p_units) u
-    left join lateral (
-        select * from public.prices b
-        where b.account_id = p_account_id and b.provider = p_provider and b.model = p_model
-          and b.unit_kind = u.key and b.valid_from <= p_at
-        order by b.valid_from desc limit 1) p on true;
-    if v_missing is not null then
-        perform private.fail('PT422', format(
-            'The price book has no price for %s of %s (%s), so nothing was bought. An admin can add one.',
-            replace(v_missing, '_', ' '), p_provider, p_model));
-    end if;
+    cost_usd := round(cost_usd, 6);
 end $$;
 
 -- Limit in force of a store or company now: quota plus active grants; null = no limit.
 create function private.limit_in_force(p_account_id uuid, p_profile_id uuid) returns numeric
-language sql stable set search_path = '' as $$
-    select q.quota + coalesce((
+language plpgsql stable set search_path = '' as $$
+declare
+    v_quota numeric;
+begin
+    if p_profile_id is null then
+        select a.monthly_quota_usd into v_quota from public.accounts a where a.id = p_account_id;
+    else
+        select p.monthly_quota_usd into v_quota from public.profiles p where p.id = p_profile_id;
+    end if;
+    if v_quota = 0 then
+        return null;
+    end if;
+    return v_quota + coalesce((
         select sum(g.amount_usd) from public.quota_grants g
         where g.account_id = p_account_id and g.profile_id is not distinct from p_profile_id
-          and g.valid_from <= private.utc_now() and g.valid_until > private.utc_now()), 0)
-    from (select case when p_profile_id is null
-                      then (select a.monthly_quota_usd from public.accounts a where a.id = p_account_id)
-                      else (select p.monthly_quota_usd from public.profiles p where p.id = p_profile_id) end as quota) q
-    where q.quota > 0
-$$;
+          and g.valid_from <= private.utc_now() and g.valid_until > private.utc_now()), 0);
+end $$;
 
 create function private.refuse_hold(
     p_scope text, p_settled numeric, p_held numeric, p_estimate numeric, p_limit numeric
@@ -74,52 +92,52 @@ begin
         'shortfall', greatest(p_settled + p_held + p_estimate - p_limit, 0)::text));
 end $$;
 
--- Set money aside in one counter (p_profile_id null: the company's). The limit is read after the row is locked, so it is
--- the one in force; a change of quota locks the same row first.
-create function private.reserve(
-    p_account_id uuid, p_profile_id uuid, p_month date, p_estimate numeric, p_exempt boolean,
+-- Refuse what a limit does not cover (p_profile_id null: the company's). Its counter is locked: the limit read here is
+-- the one in force, because a change of quota locks the same row first.
+create function private.check_limit(
+    p_counter public.quota_counters, p_profile_id uuid, p_estimate numeric, p_exempt boolean,
     out limit_usd numeric, out left_usd numeric
 ) language plpgsql set search_path = '' as $$
 declare
-    v_scope   uuid := coalesce(p_profile_id, p_account_id);
-    v_settled numeric;
-    v_held    numeric;
+    v_settled numeric := p_counter.settled_usd;
+    v_held    numeric := p_counter.held_usd;
 begin
-    perform private.lock_counter(v_scope, p_month, p_account_id);
-    limit_usd := private.limit_in_force(p_account_id, p_profile_id);
-    select c.settled_usd, c.held_usd into v_settled, v_held
-    from public.quota_counters c where c.scope_id = v_scope and c.month = p_month;
+    limit_usd := private.limit_in_force(p_counter.account_id, p_profile_id);
     if not p_exempt and (v_settled + v_held + p_estimate > limit_usd or v_settled >= limit_usd) then
         perform private.refuse_hold(case when p_profile_id is null then 'company' else 'store' end,
                                     v_settled, v_held, p_estimate, limit_usd);
     end if;
-    update public.quota_counters c set held_usd = c.held_usd + p_estimate
-    where c.scope_id = v_scope and c.month = p_month;
     left_usd := limit_usd - v_settled - v_held - p_estimate;
 end $$;
 
-create function private.lock_counter(p_scope_id uuid, p_month date, p_account_id uuid) returns void
+create function private.lock_counter(p_scope_id uuid, p_month date, p_account_id uuid) returns public.quota_counters
 language plpgsql set search_path = '' as $$
+declare
+    v_counter public.quota_counters;
 begin
-    perform from public.quota_counters c where c.scope_id = p_scope_id and c.month = p_month for no key update;
-    if not found then
+    loop
+        select * into v_counter from public.quota_counters c
+        where c.scope_id = p_scope_id and c.month = p_month for no key update;
+        exit when found;
         insert into public.quota_counters (scope_id, month, account_id) values (p_scope_id, p_month, p_account_id)
         on conflict do nothing;
-        perform from public.quota_counters c where c.scope_id = p_scope_id and c.month = p_month for no key update;
-    end if;
+    end loop;
+    return v_counter;
 end $$;
 
 create function private.hold_cost(
     p_request_id uuid, p_profile_id uuid, p_estimate_usd numeric, p_service text, p_job_id uuid, p_user_id uuid
-) returns numeric language plpgsql security definer set search_path = '' as $$
+) returns numeric language plpgsql security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_now     timestamptz := private.utc_now();
     v_month   date := private.month_of(v_now);
     v_store   public.profiles;
-    v_limit   numeric;
-    v_left    numeric;
-    v_company numeric;
     v_exempt  boolean;
+    v_counter public.quota_counters;
+    v_own     record;
+    v_company record;
+    v_left    numeric;
 begin
     if (p_estimate_usd between 0 and 99999999 and p_estimate_usd = round(p_estimate_usd, 6)) is not true then
         perform private.fail('PT400', 'An estimate is at least 0 and has at most six decimals.');
@@ -129,22 +147,26 @@ begin
         perform private.fail('PT404', 'Store not found.');
     end if;
     perform pg_advisory_xact_lock_shared(private.month_key(v_store.account_id, v_month));
-    insert into public.cost_holds (request_id, account_id, profile_id, user_id, job_id, service, estimate_usd, held_usd,
-                                   occurred_at, month)
-    values (p_request_id, v_store.account_id, p_profile_id, p_user_id, p_job_id, p_service, p_estimate_usd,
-            p_estimate_usd, v_now, v_month)
-    on conflict do nothing;
-    if not found then
+    v_counter := private.lock_counter(p_profile_id, v_month, v_store.account_id);
+    if exists (select from public.cost_holds h where h.request_id = p_request_id) then
         return private.repeat_hold(p_request_id, p_profile_id, p_estimate_usd, p_service, p_job_id, p_user_id);
     end if;
     perform private.refuse_closed_store(v_store);
     v_exempt := p_estimate_usd = 0 and v_store.allow_free_voices_over_quota;
-    select r.limit_usd, r.left_usd into v_limit, v_left
-    from private.reserve(v_store.account_id, p_profile_id, v_month, p_estimate_usd, v_exempt) r;
-    select r.left_usd into v_company
-    from private.reserve(v_store.account_id, null, v_month, p_estimate_usd, v_exempt) r;
-    v_left := least(v_left, v_company);                        -- least() passes over "no limit"
-    update public.cost_holds h set limit_usd = v_limit, left_usd = v_left where h.request_id = p_request_id;
+    v_own := private.check_limit(v_counter, p_profile_id, p_estimate_usd, v_exempt);
+    v_counter := private.lock_counter(v_store.account_id, v_month, v_store.account_id);
+    v_company := private.check_limit(v_counter, null, p_estimate_usd, v_exempt);
+    v_left := least(v_own.left_usd, v_company.left_usd);       -- least() passes over "no limit"
+    update public.quota_counters c set held_usd = c.held_usd + p_estimate_usd
+    where c.scope_id in (p_profile_id, v_store.account_id) and c.month = v_month;
+    insert into public.cost_holds (request_id, account_id, profile_id, user_id, job_id, service, estimate_usd, held_usd,
+                                   limit_usd, left_usd, occurred_at, month)
+    values (p_request_id, v_store.account_id, p_profile_id, p_user_id, p_job_id, p_service, p_estimate_usd,
+            p_estimate_usd, v_own.limit_usd, v_left, v_now, v_month)
+    on conflict do nothing;
+    if not found then                                          -- the same id under another counter, this very instant
+        perform private.fail('40001', 'The same request is under way.');
+    end if;
     return v_left;
 end $$;
 
@@ -198,40 +220,45 @@ create type private.priced_entry as (
 );
 
 -- Those of p_entries that are not booked yet, each id once, priced at the instant of the hold. What exceeds the rest of
--- the hold is overrun, entry by entry in the order given.
+-- the hold is overrun, entry by entry in the order given. Each is looked up by its key: a join would keep the plan that
+-- suited the ledger's size at the session's first settlement.
 create function private.price_entries(p_hold public.cost_holds, p_entries jsonb) returns private.priced_entry[]
 language plpgsql stable set search_path = '' as $$
 declare
-    v_priced private.priced_entry[];
+    e         jsonb;
+    v_id      uuid;
+    v_under   uuid;
+    v_price   record;
+    v_ids     uuid[] := '{}';
+    v_sum     numeric := 0;
+    v_entries private.priced_entry[] := '{}';
 begin
     if jsonb_typeof(p_entries) is distinct from 'array' then
         perform private.fail('PT400', 'The entries of a settlement must be a list.');
-    elsif exists (select from public.cost_entries c
-               where c.id in (select (e ->> 'id')::uuid from jsonb_array_elements(p_entries) e)
-                 and c.request_id <> p_hold.request_id) then
-        perform private.fail('PT409', 'An entry with this id belongs to another request.');
     end if;
-    select array_agg((x.id, x.place, x.operation, x.model, x.category, x.units, x.unit_prices, x.cost_usd,
-                      greatest(0, least(x.cost_usd, x.running - p_hold.held_usd)),
-                      x.project_id, x.clip_id, x.run_id, x.step_id, x.details)::private.priced_entry order by x.place)
-    into v_priced
-    from (
-        select (e ->> 'id')::uuid as id, o as place, e ->> 'operation' as operation, e ->> 'model' as model,
-               e ->> 'category' as category, e -> 'units' as units, p.unit_prices, p.cost_usd,
-               sum(p.cost_usd) over (order by o) as running,
-               (e ->> 'project_id')::uuid as project_id, (e ->> 'clip_id')::uuid as clip_id,
-               (e ->> 'run_id')::uuid as run_id, (e ->> 'step_id')::uuid as step_id,
-               jsonb_build_object('preview', e ->> 'preview') as details
-        from (select distinct on ((b ->> 'id')::uuid) b, n
-              from jsonb_array_elements(p_entries) with ordinality as a(b, n) order by (b ->> 'id')::uuid, n) as t(e, o)
-        cross join lateral private.price_units(p_hold.account_id, p_hold.service, e ->> 'model', e -> 'units',
-                                               p_hold.occurred_at) p
-        where not exists (select from public.cost_entries c where c.id = (e ->> 'id')::uuid)) x;
-    return coalesce(v_priced, '{}');
+    for e in select * from jsonb_array_elements(p_entries) loop
+        v_id := e ->> 'id';
+        select c.request_id into v_under from public.cost_entries c where c.id = v_id;
+        if v_under <> p_hold.request_id then
+            perform private.fail('PT409', 'An entry with this id belongs to another request.');
+        end if;
+        continue when v_under is not null or v_id = any (v_ids);
+        v_price := private.price_units(p_hold.account_id, p_hold.service, e ->> 'model', e -> 'units',
+                                       p_hold.occurred_at);
+        v_sum := v_sum + v_price.cost_usd;
+        v_ids := v_ids || v_id;
+        v_entries := v_entries || row(
+            v_id, cardinality(v_ids), e ->> 'operation', e ->> 'model', e ->> 'category', e -> 'units',
+            v_price.unit_prices, v_price.cost_usd, greatest(0, least(v_price.cost_usd, v_sum - p_hold.held_usd)),
+            e ->> 'project_id', e ->> 'clip_id', e ->> 'run_id', e ->> 'step_id',
+            jsonb_build_object('preview', e ->> 'preview'))::private.priced_entry;
+    end loop;
+    return v_entries;
 end $$;
 
 create function private.settle_cost(p_request_id uuid, p_entries jsonb, p_final boolean) returns numeric
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_hold    public.cost_holds;
     v_entries private.priced_entry[];
@@ -264,11 +291,11 @@ language plpgsql set search_path = '' as $$
 declare
     v_hold public.cost_holds;
 begin
-    select * into v_hold from public.cost_holds h where h.request_id = p_request_id;
+    perform pg_advisory_xact_lock_shared(private.month_key(h.account_id, h.month))
+    from public.cost_holds h where h.request_id = p_request_id;
     if not found then
         perform private.fail('PT404', 'No money was held under this request.');
     end if;
-    perform pg_advisory_xact_lock_shared(private.month_key(v_hold.account_id, v_hold.month));
     select * into v_hold from public.cost_holds h where h.request_id = p_request_id for no key update;
     return v_hold;
 end $$;
@@ -288,7 +315,8 @@ begin
 end $$;
 
 create function private.add_to_sums(p_hold public.cost_holds, p_entries private.priced_entry[], p_new numeric)
-returns void language sql set search_path = '' as $$
+returns void language plpgsql set search_path = '' as $$
+begin
     insert into public.profile_monthly_costs as s (profile_id, month, account_id, total_cost_usd, entries)
     values (p_hold.profile_id, p_hold.month, p_hold.account_id, p_new, cardinality(p_entries))
     on conflict (profile_id, month) do update
@@ -302,7 +330,7 @@ returns void language sql set search_path = '' as $$
     order by e.operation, e.model, e.category                  -- sorted by key: opposite batches cannot deadlock
     on conflict (profile_id, day, service, operation, model, category) do update
     set total_cost_usd = s.total_cost_usd + excluded.total_cost_usd, entries = s.entries + excluded.entries;
-$$;
+end $$;
 
 -- Draw sequence numbers and write the entries: the last lock of the transaction, held until its commit.
 create function private.book(p_hold public.cost_holds, p_entries private.priced_entry[]) returns void
@@ -317,20 +345,20 @@ begin
         id, account_id, seq, request_id, profile_id, profile_name, user_id, user_name, job_id, project_id, clip_id,
         run_id, step_id, service, operation, model, category, units, unit_prices, cost_usd, overrun_usd, occurred_at,
         booked_on, settled_at)
-    select e.id, p_hold.account_id, v_last - cardinality(p_entries) + row_number() over (order by e.place),
-           p_hold.request_id, p_hold.profile_id, s.name, p_hold.user_id, p.name, p_hold.job_id, e.project_id, e.clip_id,
+    select e.id, p_hold.account_id, v_last - cardinality(p_entries) + e.place,
+           p_hold.request_id, p_hold.profile_id, (select s.name from public.profiles s where s.id = p_hold.profile_id),
+           p_hold.user_id, (select p.name from public.people p where p.id = p_hold.user_id), p_hold.job_id, e.project_id, e.clip_id,
            e.run_id, e.step_id, p_hold.service, e.operation, e.model, e.category, e.units, e.unit_prices, e.cost_usd,
            e.overrun_usd, p_hold.occurred_at, (p_hold.occurred_at at time zone 'UTC')::date, private.utc_now()
-    from unnest(p_entries) e
-    join public.profiles s on s.id = p_hold.profile_id
-    left join public.people p on p.id = p_hold.user_id;
+    from unnest(p_entries) e;
     insert into public.cost_entry_details (entry_id, account_id, profile_id, details)
     select e.id, p_hold.account_id, p_hold.profile_id, e.details
     from unnest(p_entries) e where e.details ->> 'preview' is not null;
 end $$;
 
 create function private.release_cost(p_request_id uuid) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_hold public.cost_holds;
 begin
@@ -435,14 +463,14 @@ $$;
 create function public.hold_cost(
     p_request_id uuid, p_profile_id uuid, p_estimate_usd numeric, p_service text, p_job_id uuid default null,
     p_user_id uuid default null
-) returns numeric language sql set search_path = '' as
-    $$ select private.hold_cost(p_request_id, p_profile_id, p_estimate_usd, p_service, p_job_id, p_user_id) $$;
+) returns numeric language plpgsql set search_path = '' as
+    $$ begin return private.hold_cost(p_request_id, p_profile_id, p_estimate_usd, p_service, p_job_id, p_user_id); end $$;
 create function public.hold_step(
     p_request_id uuid, p_job_id uuid, p_provider text, p_model text, p_units jsonb
 ) returns numeric language sql set search_path = '' as
     $$ select private.hold_step(p_request_id, p_job_id, p_provider, p_model, p_units) $$;
 create function public.settle_cost(p_request_id uuid, p_entries jsonb, p_final boolean default true) returns numeric
-language sql set search_path = '' as $$ select private.settle_cost(p_request_id, p_entries, p_final) $$;
+language plpgsql set search_path = '' as $$ begin return private.settle_cost(p_request_id, p_entries, p_final); end $$;
 create function public.release_cost(p_request_id uuid) returns void
 language sql set search_path = '' as $$ select private.release_cost(p_request_id) $$;
 create function public.rebuild_cost_rollups(p_account_id uuid, p_month date) returns void

@@ -10,27 +10,21 @@ from uuid import UUID, uuid4, uuid5
 
 from services.database.connect import Doors
 from services.database.door import Database
-from services.database.postgres import Pool, open_pool
+from services.database.postgres import open_pool
 from services.errors import AttemptLost, QuotaExceeded
 from tests.builders import speech
 from tests.costs.till import item
 
-START = 4711  # advisory lock: bidders wait until the test gives it free
-
 
 def bid(url: str, store: UUID, usd: str, requests: list[UUID], threads: int) -> list[bool]:
-    """Hold the amount once a request, all at the same time; returns which were granted."""
-    with _worker(url, threads) as (worker, pool):
-        with pool.connection() as connection:
-            connection.execute("select pg_advisory_lock_shared(%s)", (START,))
-            connection.execute("select pg_advisory_unlock_shared(%s)", (START,))
-        with ThreadPoolExecutor(threads) as bidders:
-            return list(bidders.map(lambda request: _granted(worker, store, usd, request), requests))
+    """Hold the amount once a request, each over a connection of its own; returns which were granted."""
+    with _worker(url, threads) as worker, ThreadPoolExecutor(threads) as bidders:
+        return list(bidders.map(lambda request: _granted(worker, store, usd, request), requests))
 
 
 def trade(url: str, store: UUID, usd: str, requests: list[UUID]) -> None:
     """Hold and settle each request, in an order of its own and over again where others did it before."""
-    with _worker(url, 2) as (worker, _), ThreadPoolExecutor(2) as traders:
+    with _worker(url, 2) as worker, ThreadPoolExecutor(2) as traders:
         list(traders.map(lambda request: _trade(worker, store, usd, request), _shuffled(requests)))
 
 
@@ -47,7 +41,7 @@ def enqueue(url: str, person: UUID, store: UUID, texts: dict[UUID, str]) -> None
 
 def work(url: str, lease_seconds: float) -> None:
     """Speak what is queued, for ever."""
-    with _worker(url, 2) as (worker, _):
+    with _worker(url, 2) as worker:
         while True:
             job = worker.call("claim_job", p_worker="race", p_kinds=["speech"], p_lease_seconds=lease_seconds)
             threading.Event().wait(random.uniform(0, 0.02))
@@ -56,10 +50,10 @@ def work(url: str, lease_seconds: float) -> None:
 
 
 @contextmanager
-def _worker(url: str, connections: int) -> Iterator[tuple[Database, Pool]]:
+def _worker(url: str, connections: int) -> Iterator[Database]:
     pool = open_pool(url, connections)
     try:
-        yield Doors(pool, pool).worker(), pool
+        yield Doors(pool, pool).worker()
     finally:
         pool.close()
 

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -544,8 +545,9 @@ def test_numbers_have_no_gap_and_follow_the_order_of_commits(open_till: OpenTill
 
     with ThreadPoolExecutor(5) as threads:
         watching = threads.submit(watch)
-        list(threads.map(spend, tills))
-        done.set()
+        with ExitStack() as stack:
+            stack.callback(done.set)
+            list(threads.map(spend, tills))
         watching.result(timeout=10)
     assert broken == []
     numbers = first.world.rows("select seq from public.cost_entries where account_id = %s order by 1", first.account)
@@ -655,8 +657,9 @@ def test_sums_are_right_at_every_instant_while_writers_and_rebuilds_run(open_til
 
     with ThreadPoolExecutor(4) as threads:
         looking = threads.submit(rebuild_and_look)
-        list(threads.map(trade, tills))
-        done.set()
+        with ExitStack() as stack:
+            stack.callback(done.set)
+            list(threads.map(trade, tills))
         assert looking.result(timeout=20) == []
     assert till.differences() == []
     assert till.company_counter()[:2] == (sum(len(one.entries()) * D("0.3") for one in tills) + D("0.6") * 12, 0)

@@ -61,7 +61,8 @@ def test_from_one_process_exactly_the_covered_bids_are_granted(
 ) -> None:
     limits = {"store": {"quota": "20"}, "company": {"company": "20"}, "both": {"quota": "20", "company": "20"}}
     till = open_till(**limits[limited])
-    granted = bidder.bid(worker_url, till.store, "1", requests_of(), BIDS)
+    with stampede(till, BIDS):
+        granted = bidder.bid(worker_url, till.store, "1", requests_of(), BIDS)
     assert sorted(granted) == [False] * (BIDS - COVERED) + [True] * COVERED
     assert_sold(till, "1", 0, COVERED)
 
@@ -69,10 +70,9 @@ def test_from_one_process_exactly_the_covered_bids_are_granted(
 def test_two_stores_share_the_company_s_limit_to_the_cent(open_till: OpenTill, worker_url: str) -> None:
     first = open_till(company="20")
     second = first.beside()
-    with ThreadPoolExecutor(2) as stores:
-        bids = [stores.submit(bidder.bid, worker_url, one.store, "1", requests_of(32), 16) for one in (first, second)]
-        granted = sum(sum(bid.result(timeout=60)) for bid in bids)
-    assert granted == COVERED
+    with stampede(first, BIDS), ThreadPoolExecutor(2) as stores:
+        bids = [stores.submit(bidder.bid, worker_url, one.store, "1", requests_of(32), 32) for one in (first, second)]
+    assert sum(sum(bid.result()) for bid in bids) == COVERED
     assert first.company_counter() == (0, COVERED, 0)
     assert first.differences() == []
 
@@ -83,33 +83,31 @@ def test_from_four_processes_exactly_the_covered_bids_are_granted(
 ) -> None:
     for _ in range(rounds):
         till = open_till("20")
-        with starting_gun(till.world, 4), ProcessPoolExecutor(4, processes) as pool:
-            bids = [
-                pool.submit(bidder.bid, worker_url, till.store, "1", requests_of(BIDS // 4), BIDS // 4)
-                for _ in range(4)
-            ]
+        with stampede(till, BIDS), ProcessPoolExecutor(4, processes) as pool:
+            shares = [requests_of(BIDS // 4) for _ in range(4)]
+            bids = [pool.submit(bidder.bid, worker_url, till.store, "1", share, BIDS // 4) for share in shares]
         assert sum(sum(bid.result()) for bid in bids) == COVERED
         assert_sold(till, "1", 0, COVERED)
 
 
 @contextmanager
-def starting_gun(world: World, bidders: int) -> Iterator[None]:
-    """Let the bidders that the block starts go once all of them are connected."""
-    waiting = f"select count(*) from pg_locks where locktype = 'advisory' and objid = {bidder.START} and not granted"
+def stampede(till: Till, bidders: int) -> Iterator[None]:
+    """Keep the company's month closed, as a rebuild does, until all bidders of the block stand before it."""
+    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
 
-    def fire() -> None:
-        with psycopg.connect(world.url, autocommit=True) as gun:
-            gun.execute("select pg_advisory_lock(%s)", (bidder.START,))
-            held.set()
-            while gun.execute(waiting).fetchone() != (bidders,):
-                pause.wait(0.01)
+    def keep_closed() -> None:
+        with psycopg.connect(till.world.url) as gate:
+            month = "private.month_of(private.utc_now())"
+            gate.execute(f"select pg_advisory_xact_lock(private.month_key(%s, {month}))", (till.account,))
+            closed.set()
+            wait_until(lambda: till.world.value(waiting) >= bidders)
 
-    held, pause = threading.Event(), threading.Event()
+    closed = threading.Event()
     with ThreadPoolExecutor(1) as thread:
-        fired = thread.submit(fire)
-        assert held.wait(10)
+        kept = thread.submit(keep_closed)
+        assert closed.wait(10)
         yield
-        fired.result(timeout=60)
+        kept.result(timeout=60)
 
 
 # Kills ------------------------------------------------------------------------------------------------------

@@ -8,9 +8,6 @@ import pytest
 from services.speech import hibari
 from tests import kill
 
-pytest_plugins = ["tests.jobs.fixtures"]
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 
 @pytest.fixture(autouse=True)
 def _only_the_jobs_of_the_test(world):

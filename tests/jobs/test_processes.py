@@ -24,9 +24,6 @@ from services.jobs.worker import Worker
 from tests import kill
 from tests.builders import World
 
-pytest_plugins = ["tests.jobs.fixtures"]
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 
 def test_many_claim_each_job_once(server, database, world):
     jobs = {str(world.job("work")) for _ in range(100)}

@@ -10,9 +10,6 @@ from services.errors import Conflict, NotAllowed, NotFound, QuotaExceeded
 from services.jobs import queue
 from tests.kill import claim, job_row, order
 
-pytest_plugins = ["tests.jobs.fixtures"]
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 

@@ -14,9 +14,6 @@ from services.jobs.context import Cancelled, Context
 from services.jobs.periodic import Calendar
 from tests.kill import LEASE, claim, expire, job_row, wait_for_end, wait_until
 
-pytest_plugins = ["tests.jobs.fixtures"]
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch):

@@ -27,9 +27,6 @@ from services.speech import generation, registry
 from services.speech.generation import SpeechOrder, order_speech, quote, speak
 from tests import kill
 
-pytest_plugins = ["tests.jobs.fixtures"]
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 TEXT = "Fresh bread at six."  # 19 characters: $0.0057 at $0.30 a thousand
 PRICE = Decimal("0.0057")
 

@@ -85,7 +85,7 @@ def session(person: UUID) -> str:
 
 
 class TestAnonymous:
-    @pytest.mark.parametrize("path", sorted(gate.PUBLIC) + ["/static/js/index.abc.js", "/static/media/font.woff2"])
+    @pytest.mark.parametrize("path", [*sorted(gate.PUBLIC), "/static/js/index.abc.js", "/static/media/font.woff2"])
     @pytest.mark.parametrize("method", ["GET", "POST"])
     def test_public_addresses_are_open(self, shared_desk, app, inside, path, method):
         assert browser(app).request(method, path).text == INSIDE
@@ -311,13 +311,15 @@ class Desk:
 @pytest.fixture(scope="module")
 def real(server: embedded.Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("real")
-    with fresh_world(server, template) as world:
-        with running(server, world.value("select current_database()"), folder) as port:
-            yield Desk(world, port, folder / "media")
+    with (
+        fresh_world(server, template) as world,
+        running(server, world.value("select current_database()"), folder) as port,
+    ):
+        yield Desk(world, port, folder / "media")
 
 
 @pytest.fixture
-def visitor(real: Desk, tmp_path: Path) -> Iterator[tuple[UUID, UUID, str]]:
+def visitor(real: Desk, tmp_path: Path) -> tuple[UUID, UUID, str]:
     """Company, store and cookie of a manager who signed in over HTTP."""
     account = real.world.company()
     store = real.world.store(account)
@@ -326,7 +328,7 @@ def visitor(real: Desk, tmp_path: Path) -> Iterator[tuple[UUID, UUID, str]]:
     form = f"email={quote(email)}&password={quote(PASSWORD)}&next=%2Fvoice"
     status, headers, _ = real.ask("/sign-in", "POST", form, Content_Type="application/x-www-form-urlencoded", **OURS)
     assert (status, headers["location"]) == (303, "/voice")
-    yield account, store, headers["set-cookie"].split(";")[0]
+    return account, store, headers["set-cookie"].split(";")[0]
 
 
 class TestRealServer:

@@ -168,10 +168,12 @@ language sql stable security definer set search_path = '' as $$
                    join public.people p on p.id = m.person_id where a.is_demo))
 $$;
 
+-- Whether all of the person's companies are the demo: nobody with real work is entered without a password.
 create or replace function local.is_demo_person(p_person_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
-    select coalesce(bool_and(a.is_demo), false)                -- nobody who works for another company too
-    from public.members m join public.accounts a on a.id = m.account_id where m.person_id = p_person_id
+    select coalesce(bool_and(a.is_demo), false)
+    from public.members m join public.accounts a on a.id = m.account_id
+    where m.person_id = p_person_id
 $$;
 
 revoke execute on all functions in schema local from public;
