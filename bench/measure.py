@@ -1,32 +1,16 @@
 """Time ways of doing a thing beside each other, in turns, so that a busy machine slows all of them alike."""
 
-import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Way = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Timings:
-    """Seconds a call, one value a round; the same round number means the same moment for every way."""
-
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    def __str__(self) -> str:
-        low, high = quartiles(self.seconds)
-        return f"{duration(self.median):>9}   ({duration(low)} to {duration(high)})"
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times as long as the other way, one value a round."""
+class Spread:
+    """A value a round: the median, and between which values the middle half lies."""
 
     values: tuple[float, ...]
 
@@ -34,52 +18,63 @@ class Ratio:
     def median(self) -> float:
         return statistics.median(self.values)
 
-    def __str__(self) -> str:
-        low, high = quartiles(self.values)
-        return f"{number(self.median)}x   ({number(low)} to {number(high)})"
+    @property
+    def middle_half(self) -> tuple[float, float]:
+        if len(self.values) < 2:
+            return self.values[0], self.values[0]
+        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
+        return low, high
 
 
-def in_turns(ways: Mapping[str, Way], *, rounds: int, calls: int = 1, warm_up: int = 1) -> dict[str, Timings]:
-    """Run `calls` calls of each way a round; a round's value is the median of its calls.
+def in_turns(ways: Mapping[str, Way], *, rounds: int, calls: int = 1, warm_up: int = 1) -> dict[str, Spread]:
+    """Seconds a call of each way. A round runs `calls` calls of every way and keeps each way's median.
 
     Every round begins with another way: whoever follows a heavy one pays for it.
     """
     names = list(ways)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-warm_up, rounds):
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
-            value = statistics.median(_timed(ways[name]) for _ in range(calls))
-            if number >= 0:
+    for place in range(-warm_up, rounds):
+        first = place % len(names)
+        for name in names[first:] + names[:first]:
+            value = statistics.median(timed(ways[name]) for _ in range(calls))
+            if place >= 0:
                 seconds[name].append(value)
-    return {name: Timings(tuple(values)) for name, values in seconds.items()}
+    return {name: Spread(tuple(values)) for name, values in seconds.items()}
 
 
-def _timed(way: Way) -> float:
-    gc.collect(0)
+def timed(way: Way) -> float:
     began = time.perf_counter()
     way()
     return time.perf_counter() - began
 
 
-def ratio(slow: Timings, fast: Timings) -> Ratio:
-    return Ratio(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
+def ratio(slow: Spread, fast: Spread) -> Spread:
+    """How many times as long, round by round: both ways met the same load."""
+    return Spread(tuple(a / b for a, b in zip(slow.values, fast.values, strict=True)))
 
 
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The middle half; both ends are the value itself where there is only one."""
-    if len(values) < 2:
-        return values[0], values[0]
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, high
+def show_times(label: str, spread: Spread) -> None:
+    low, high = spread.middle_half
+    print(f"  {label:<58} {duration(spread.median):>9}   ({duration(low)} to {duration(high)})", flush=True)
 
 
-def number(value: float) -> str:
-    """Three digits that matter: 0.123, 1.23, 12.3, 1,234."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def show_ratio(label: str, spread: Spread, goal: str = "") -> None:
+    low, high = spread.middle_half
+    aim = f"   goal {goal}" if goal else ""
+    print(f"  {label:<58} {digits(spread.median):>8}×   ({digits(low)} to {digits(high)}){aim}", flush=True)
+
+
+def show(label: str, value: object) -> None:
+    print(f"  {label:<58} {value:>9}", flush=True)
+
+
+def digits(value: float) -> str:
+    """Three digits: 0.12, 1.23, 12.3, 1,234."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def duration(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{number(seconds)} s"
-    return f"{number(seconds * 1e3)} ms" if seconds >= 1e-3 else f"{number(seconds * 1e6)} µs"
+    for factor, unit in ((1, "s"), (1e3, "ms")):
+        if seconds * factor >= 1:
+            return f"{digits(seconds * factor)} {unit}"
+    return f"{digits(seconds * 1e6)} µs"

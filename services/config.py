@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -75,6 +77,10 @@ class Settings(BaseSettings):
     def _postgres(cls, value: str | None) -> str | None:
         if value and not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
+        try:
+            conninfo_to_dict(value or "")
+        except ProgrammingError:  # its own text would quote the password
+            raise ValueError("is no Postgres address; write special characters of a password as %XX") from None
         return value
 
     @model_validator(mode="after")

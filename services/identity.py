@@ -182,9 +182,18 @@ def open_session(person_id: UUID, *, address: str | None, agent: str, previous: 
 
 
 def _throttle(local: Database, email: str, address: str | None) -> None:
+    limits = ((_email_key(email), TRIES_PER_EMAIL), (_address_key(address), TRIES_PER_ADDRESS))
+    _wait_for_turn(local, *limits)
+
+
+def count_setup_try(address: str | None) -> None:
+    """A guess at the set-up code. Raises `TooManyTries`."""
+    _wait_for_turn(doors().local(address=address), (f"setup:{address}", TRIES_PER_EMAIL))
+
+
+def _wait_for_turn(local: Database, *limits: tuple[str, int]) -> None:
     waits = [
-        local.call("count_try", p_key=key, p_limit=limit, p_window_seconds=TRY_WINDOW_SECONDS)
-        for key, limit in ((_email_key(email), TRIES_PER_EMAIL), (_address_key(address), TRIES_PER_ADDRESS))
+        local.call("count_try", p_key=key, p_limit=limit, p_window_seconds=TRY_WINDOW_SECONDS) for key, limit in limits
     ]
     if seconds := max(waits):
         minutes = -(-seconds // 60)

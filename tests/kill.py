@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,17 @@ def die_at(place: str, server: Server, database: str, media: Path) -> None:
         assert worker.wait(PATIENCE) == -signal.SIGKILL
     finally:
         kill(worker)
+
+
+@contextmanager
+def processes(count: int, server: Server, database: str, media: Path) -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """Worker processes; those that are in the list at the end are killed."""
+    workers = [process(server, database, media) for _ in range(count)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            kill(worker)
 
 
 def kill(worker: "subprocess.Popen[bytes]") -> None:

@@ -203,11 +203,8 @@ async def start_company(request: Request) -> Response:
     if request.method == "GET":
         return RedirectResponse("/start", 303)
     form = await fields(request)
-    if not on_loopback(request) and not hmac.compare_digest(
-        form.get("setup_code", "").strip().encode(), setup_code().encode()
-    ):
-        return _start_form(request, form, {"setup_code": "That is not the set-up code. It is in the server's log."})
     try:
+        await _check_setup_code(request, form.get("setup_code", ""))
         company = identity.NewCompany.model_validate(form)
         person_id = await _in_thread(identity.create_company, company, address(request))
     except InvalidInput as exc:
@@ -219,6 +216,15 @@ async def start_company(request: Request) -> Response:
     except AppError as exc:
         return _start_form(request, form, {"": str(exc)})
     return await _enter(request, person_id)
+
+
+async def _check_setup_code(request: Request, typed: str) -> None:
+    """Raise `InvalidInput` or `TooManyTries`. Whoever sits at this machine needs no code."""
+    if on_loopback(request):
+        return
+    await _in_thread(identity.count_setup_try, address(request))
+    if not hmac.compare_digest(typed.strip().encode(), setup_code().encode()):
+        raise InvalidInput("That is not the set-up code. It is in the server's log.", "setup_code")
 
 
 async def _enter(request: Request, person_id: UUID) -> Response:

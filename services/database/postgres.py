@@ -25,12 +25,14 @@ T = TypeVar("T")
 
 STATEMENT_TIMEOUT = {"anon": "3s", "authenticated": "8s", "service_role": "8s", "none": "8s"}
 LOCK_TIMEOUT = "3s"
+CONNECT_SECONDS = 3.0  # how long a page waits for a database that is away before it says so
 TRIES = 4  # of a call that the database rolled back; waits 20, 40, 80 ms, give or take half
 CLAIMS = sql.SQL(
     "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true),"
     " set_config('request.headers', %s, true), set_config('statement_timeout', %s, true),"
     " set_config('lock_timeout', %s, true), set_config('transaction_read_only', %s, true)"
 )
+NO_CONNECTION = (PoolTimeout, PoolClosed, TooManyRequests)
 OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "ilike": "ilike"}
 
 Pool = ConnectionPool[psycopg.Connection[dict[str, Any]]]
@@ -42,7 +44,7 @@ def open_pool(url: str, size: int) -> Pool:
         url,
         min_size=0,
         max_size=size,
-        timeout=5,
+        timeout=CONNECT_SECONDS,
         max_idle=300,
         check=ConnectionPool.check_connection,
         kwargs={"autocommit": True, "row_factory": dict_row, "application_name": "clipdesk"},
@@ -158,16 +160,25 @@ def _with_retries(run: Callable[[], T], read_only: bool) -> T:
         try:
             return _translated(run)
         except Unavailable as exc:
-            if not (isinstance(exc, Busy) or (read_only and type(exc) is Unavailable)):
+            if not _worth_another_try(exc, read_only):
                 raise
             time.sleep(0.01 * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
     return _translated(run)
+
+
+def _worth_another_try(error: Unavailable, read_only: bool) -> bool:
+    """What the database rolled back; and reads that lost their connection, unless none was to be had at all."""
+    if isinstance(error, Busy):
+        return True
+    return read_only and type(error) is Unavailable and not isinstance(error.__cause__, NO_CONNECTION)
 
 
 def _translated(run: Callable[[], T]) -> T:
     """The one edge where driver errors become ours; the driver's own text goes to the log only."""
     try:
         return run()
+    except NO_CONNECTION as exc:  # before psycopg.Error: they are kinds of it
+        raise Unavailable() from exc
     except psycopg.Error as exc:
         error = _error(exc)
         if type(error) in (AppError, SchemaMismatch) or exc.sqlstate is None:
@@ -175,8 +186,6 @@ def _translated(run: Callable[[], T]) -> T:
         raise error from exc
     except UnicodeEncodeError as exc:  # half a surrogate pair
         raise InvalidInput() from exc
-    except (PoolTimeout, PoolClosed, TooManyRequests) as exc:
-        raise Unavailable() from exc
 
 
 def _error(exc: psycopg.Error) -> AppError:

@@ -22,5 +22,6 @@ HANDLERS: dict[str, Handler] = {
     "speech": generation.speak,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,
+    "check_money": periodic.check_money,
     "demo": _demo,
 }

@@ -3,16 +3,18 @@
 import logging
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from typing import ClassVar
+from uuid import UUID
 
-from services.database.door import Database
+from services.database.door import ROW_CAP, Database, Row
 from services.jobs.context import Context, Outcome
 from services.logs import tag
 
 log = logging.getLogger(__name__)
 
-PERIODS = {"sweep_media": 3600, "tidy": 3600}  # seconds between two slots
+PERIODS = {"sweep_media": 3600, "tidy": 3600, "check_money": 86_400}  # seconds between two slots
 SWEPT = "speech"  # the only folder the sweeper deletes from: the media folder may hold other people's files, too
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer
 
@@ -61,3 +63,42 @@ def _unknown(context: Context, before: datetime) -> Iterator[str]:
 def tidy(context: Context) -> None:
     """Delete expired sessions, old sign-in tries and old periodic jobs."""
     context.database.call("tidy")
+
+
+class _Company(Row):
+    table: ClassVar[str] = "accounts"
+
+    id: UUID
+
+
+def check_money(context: Context) -> Outcome:
+    """Compare counters and sums of this month and the last with the ledger and the holds, company by company.
+
+    Reports, never mends: `rebuild_cost_rollups` would hide the cause.
+    """
+    differences = companies = 0
+    for company in _companies(context.database):
+        context.check()
+        companies += 1
+        differences += sum(_differing(context, company, month) for month in _last_months(datetime.now(UTC).date()))
+    return {"companies": companies, "differences": differences}
+
+
+def _companies(database: Database) -> Iterator[UUID]:
+    after = None
+    while page := database.select(_Company, order=[("id", "asc")], limit=ROW_CAP, after=after):
+        yield from (company.id for company in page)
+        after = (page[-1].id,)
+
+
+def _last_months(today: date) -> tuple[date, date]:
+    first = today.replace(day=1)
+    return first, (first - timedelta(days=1)).replace(day=1)
+
+
+def _differing(context: Context, company: UUID, month: date) -> int:
+    rows = context.database.call("check_money", p_account_id=company, p_month=month)
+    for row in rows:
+        store = None if row["scope_id"] == company else row["scope_id"]
+        log.error("%s money of company %s differs in %s: %s", tag(store), company, month, row)
+    return len(rows)

@@ -372,12 +372,16 @@ begin
     perform private.move_counter(v_hold.account_id, v_hold, 0, v_hold.held_usd, 0);
 end $$;
 
--- What a store spent towards its quota in a month.
+-- What a store spent towards its quota in a month. Row security decides which stores there are.
 create function public.monthly_cost(p_profile_id uuid, p_month date) returns numeric
-language sql stable set search_path = '' as $$
-    select coalesce((select s.total_cost_usd from public.profile_monthly_costs s
-                     where s.profile_id = p_profile_id and s.month = date_trunc('month', p_month)::date), 0)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+    if not exists (select from public.profiles p where p.id = p_profile_id) then
+        perform private.fail('PT404', 'Store not found.');
+    end if;
+    return coalesce((select s.total_cost_usd from public.profile_monthly_costs s
+                     where s.profile_id = p_profile_id and s.month = date_trunc('month', p_month)::date), 0);
+end $$;
 
 -- Recompute a month's sums and counters from the ledger and the open holds, alone in that company's month.
 create function private.rebuild_cost_rollups(p_account_id uuid, p_month date) returns void
@@ -432,7 +436,7 @@ language sql stable security definer set search_path = '' as $$
     with ledger as (
         select e.profile_id, sum(e.cost_usd) filter (where e.counts_to_quota) as settled, count(*) as entries
         from public.cost_entries e
-        where e.account_id = p_account_id and private.month_of(e.booked_on::timestamp at time zone 'UTC') = p_month
+        where e.account_id = p_account_id and e.booked_on >= p_month and e.booked_on < p_month + interval '1 month'
         group by grouping sets ((e.profile_id), ())),
     holds as (
         select h.profile_id, sum(h.held_usd) as held from public.cost_holds h
@@ -452,7 +456,8 @@ language sql stable security definer set search_path = '' as $$
                          where m.account_id = p_account_id and m.month = p_month
                            and (f.profile_id is null or m.profile_id = f.profile_id)), f.settled),
         ('daily sum', (select coalesce(sum(d.total_cost_usd), 0) from public.cost_daily d
-                       where d.account_id = p_account_id and private.month_of(d.day::timestamp at time zone 'UTC') = p_month
+                       where d.account_id = p_account_id
+                         and d.day >= p_month and d.day < p_month + interval '1 month'
                          and (f.profile_id is null or d.profile_id = f.profile_id)), f.settled)
         ) as w(what, stored, ledger)
     where w.stored <> w.ledger

@@ -175,16 +175,22 @@ $$;
 
 -- Spend of all time and of today (UTC), of one store or (null) of all that the person sees in the company.
 create function private.cost_summary(p_account_id uuid, p_profile_id uuid) returns jsonb
-language sql stable security definer set search_path = '' as $$
-    select jsonb_build_object(
-        'as_of', private.utc_now(),
-        'all_time', coalesce(sum(d.total_cost_usd + d.other_cost_usd), 0)::text,
-        'today', coalesce(sum(d.total_cost_usd + d.other_cost_usd)
-                          filter (where d.day = private.utc_day(private.utc_now())), 0)::text)
-    from public.cost_daily d
-    where d.account_id = p_account_id and (p_profile_id is null or d.profile_id = p_profile_id)
-      and d.profile_id in (select private.my_profile_ids())
-$$;
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    if p_account_id not in (select private.my_account_ids())
+        or p_profile_id is not null and p_profile_id not in (select private.my_profile_ids()) then
+        perform private.fail('PT404', 'Store or company not found.');
+    end if;
+    return (
+        select jsonb_build_object(
+            'as_of', private.utc_now(),
+            'all_time', coalesce(sum(d.total_cost_usd + d.other_cost_usd), 0)::text,
+            'today', coalesce(sum(d.total_cost_usd + d.other_cost_usd)
+                              filter (where d.day = private.utc_day(private.utc_now())), 0)::text)
+        from public.cost_daily d
+        where d.account_id = p_account_id and (p_profile_id is null or d.profile_id = p_profile_id)
+          and d.profile_id in (select private.my_profile_ids()));
+end $$;
 
 -- A store's limit this month: {limit, settled, held, left, exceeded}.
 create function private.check_quota(p_profile_id uuid) returns jsonb

@@ -1,5 +1,6 @@
 """Many at once for little money: never a cent too much, never a bid refused that would fit, whoever is killed."""
 
+import json
 import multiprocessing
 import random
 import threading
@@ -17,6 +18,7 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from services.errors import QuotaExceeded
 from tests.builders import World, entry, speech
 from tests.costs import bidder
 from tests.costs.conftest import OpenTill
@@ -186,6 +188,28 @@ def assert_ended_well(till: Till) -> None:
     held = "select request_id from public.cost_holds where profile_id = %s and (held_usd > 0 or state = 'reserved')"
     assert till.world.rows(held, till.store) == []
     assert_sold(till, "0.03", len(completed), 0)
+
+
+# Limits that change meanwhile -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", ["store", "company"])
+def test_a_hold_waits_for_a_change_of_quota_and_obeys_it(open_till: OpenTill, scope: str) -> None:
+    till = open_till("10", company="10")
+    till.hold("2")
+    boss = till.world.person(till.account, "admin")
+    values = (till.account, till.store if scope == "store" else None)
+    with psycopg.connect(till.world.url) as changing, ThreadPoolExecutor(1) as thread:
+        changing.execute("set local role authenticated")
+        changing.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps({"sub": str(boss)}),))
+        changing.execute("select public.set_quota(%s, %s, 3, 'Less')", values)
+        held = thread.submit(till.ask, "2")
+        wait_for_waiters(till.world, 1)
+        changing.commit()
+        with pytest.raises(QuotaExceeded) as caught:
+            held.result(timeout=20)
+    assert caught.value.refusal
+    assert (caught.value.refusal.scope, caught.value.refusal.monthly_quota) == (scope, 3)
 
 
 # Deadlocks --------------------------------------------------------------------------------------------------

@@ -64,14 +64,12 @@ def test_workers_killed_at_any_moment_lose_nothing(server, database, world, shop
         kill.order(world, shop.store, shop.manager, f"Loaf number {number}, please.") for number in range(2 * kills)
     ]
     world.execute("update public.jobs set max_attempts = 20")
-    workers = [kill.process(server, database, tmp_path / "media") for _ in range(2)]
-    for number in range(kills):
-        kill.wait_until(lambda: kill.working(world), "somebody works")
-        time.sleep(chance.uniform(0, 0.2))  # anywhere in a job of some 0.1 s, or after it
-        kill.kill(workers[number % 2])
-        workers[number % 2] = kill.process(server, database, tmp_path / "media")
-    rows = kill.wait_for_end(world, *jobs)
-    for worker in workers:
-        kill.kill(worker)
-    assert {row["status"] for row in rows} == {"completed"}
+    with kill.processes(2, server, database, tmp_path / "media") as workers:
+        for number in range(kills):
+            kill.wait_until(lambda: kill.working(world), "somebody works")
+            time.sleep(chance.uniform(0, 0.2))  # anywhere in a job of some 0.1 s, or after it
+            kill.kill(workers[number % 2])
+            workers[number % 2] = kill.process(server, database, tmp_path / "media")
+        ended = [kill.wait_for_end(world, job_id) for job_id in jobs]
+    assert {row["status"] for (row,) in ended} == {"completed"}
     kill.assert_nothing_lost(world, folder)

@@ -371,6 +371,15 @@ def test_sweeping_goes_on_beyond_one_batch(world, folder, start):
     assert wait_for_end(world, world.job("sweep_media"))[0]["result"] == {"deleted": periodic.BATCH + 5}
 
 
+def test_the_nightly_check_finds_money_that_does_not_add_up(world, shop, start, caplog):
+    start({"check_money": periodic.check_money})
+    world.spend(shop.store, "1")
+    assert wait_for_end(world, world.job("check_money"))[0]["result"] == {"companies": 1, "differences": 0}
+    world.execute("update public.quota_counters set settled_usd = 2 where scope_id = %s", shop.store)
+    assert wait_for_end(world, world.job("check_money"))[0]["result"] == {"companies": 1, "differences": 1}
+    assert f"money of company {shop.account} differs" in caplog.text
+
+
 # Logs ------------------------------------------------------------------------------------------------------------
 
 

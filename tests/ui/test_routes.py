@@ -354,6 +354,14 @@ class TestFirstStart:
         right = client.post("/start/company", data=COMPANY | {"setup_code": f" {code} "}, headers=OURS)
         assert (right.status_code, self.companies(desk)) == (303, 1)
 
+    def test_guessing_the_code_is_throttled(self, desk, app):
+        client = browser(app, host="desk.example", client=AWAY)
+        for _ in range(5):
+            client.post("/start/company", data=COMPANY | {"setup_code": "guess"}, headers=OURS)
+        answer = client.post("/start/company", data=COMPANY | {"setup_code": routes.setup_code()}, headers=OURS)
+        assert "Too many tries. Wait 15 min" in answer.text
+        assert self.companies(desk) == 0
+
     def test_the_code_is_random_or_the_operators(self, shared_desk, monkeypatch):
         routes.setup_code.cache_clear()
         first = routes.setup_code()
