@@ -197,7 +197,7 @@ def entry(**values: Any) -> dict[str, Any]:
 def speech(text: str = "Fresh bread at six.", **values: Any) -> dict[str, Any]:
     """What `enqueue_speech` and `speech_quote` take."""
     return {
-        "text": text, "provider": "practice", "model": "premium", "voice": "heart", "format": "mp3",
+        "text": text, "provider": "practice", "model": "premium", "voice": "premium", "format": "mp3",
         "settings": {"speed": 1.0}, **values,
     }  # fmt: skip
 

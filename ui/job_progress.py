@@ -19,7 +19,7 @@ ICONS = {
     "failed": ":material/error:",
     "cancelled": ":material/cancel:",
 }
-KINDS = {"speech": "Speech", "demo": "Demo company", "sweep_media": "Clean-up of files", "tidy": "Clean-up"}
+KINDS = {"speech": "Speech"}  # that belong to a company; the installation's own are nobody's business
 
 
 def kind(job: Job) -> str:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from services.config import ROOT, Settings, settings
 from services.errors import AppError, SchemaMismatch, SettingsInvalid
@@ -140,11 +140,11 @@ def _script(path: Path) -> str:
 def logins_of(options: Settings) -> dict[str, str]:
     """Passwords of the logins as the operator's addresses give them, so that both sides agree."""
     addresses = (options.database_url, options.database_worker_url)
-    parts = [urlsplit(address) for address in addresses if address]
+    parts = [conninfo_to_dict(address) for address in addresses if address]
     return {
-        part.username: unquote(part.password)
+        str(part["user"]): str(part["password"])
         for part in parts
-        if part.username in ("clipdesk_app", "clipdesk_worker") and part.password
+        if part.get("user") in ("clipdesk_app", "clipdesk_worker") and part.get("password")
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
+import psycopg_pool
 import pytest
 
 from services.database import embedded, postgres
@@ -587,6 +588,21 @@ def test_a_server_that_is_away_is_unavailable(short_folder: Any, person: UUID) -
 def test_a_process_without_the_worker_s_login_says_so(playground: World) -> None:
     with pytest.raises(Unavailable, match=r"services\.jobs\.worker"):
         Doors(playground.doors.app_pool, None).worker()
+
+
+def test_a_database_that_is_away_is_asked_once(playground: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def none_left(*_: Any, **__: Any) -> Any:
+        asked.append(1)
+        raise psycopg_pool.PoolTimeout
+
+    door = playground.doors.anonymous()
+    door.call("schema_version")
+    monkeypatch.setattr(playground.doors.app_pool, "connection", none_left)
+    with pytest.raises(Unavailable):
+        door.call("schema_version")
+    assert len(asked) == 1
 
 
 def kill(world: World, backend: int) -> None:

@@ -225,6 +225,11 @@ def test_logins_get_the_passwords_of_the_operator_s_addresses(
         psycopg.connect(str(url)).close()
 
 
+def test_a_password_is_read_as_the_driver_reads_it() -> None:
+    options = Settings(database_url="postgresql://clipdesk_app:a[b%5D@db1:5432,db2:5433/x?connect_timeout=2")
+    assert logins_of(options) == {"clipdesk_app": "a[b]"}
+
+
 def test_foreign_logins_and_missing_passwords_are_left_alone() -> None:
     options = Settings(
         database_url="postgresql://somebody:secret@db/x", database_worker_url="postgresql://clipdesk_worker@db/x"
