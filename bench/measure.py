@@ -2,9 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+K = TypeVar("K", bound=Hashable)
 Way = Callable[[], object]
 
 
@@ -26,13 +28,13 @@ class Spread:
         return low, high
 
 
-def in_turns(ways: Mapping[str, Way], *, rounds: int, calls: int = 1, warm_up: int = 1) -> dict[str, Spread]:
+def in_turns(ways: Mapping[K, Way], *, rounds: int, calls: int = 1, warm_up: int = 1) -> dict[K, Spread]:
     """Seconds a call of each way. A round runs `calls` calls of every way and keeps each way's median.
 
     Every round begins with another way: whoever follows a heavy one pays for it.
     """
     names = list(ways)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[K, list[float]] = {name: [] for name in names}
     for place in range(-warm_up, rounds):
         first = place % len(names)
         for name in names[first:] + names[:first]:

@@ -5,21 +5,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from bench.measure import Spread, in_turns, ratio, show, show_ratio, show_times
-from bench.place import fresh_world
+from bench.place import fresh_server, fresh_world
+from services.database.postgres import CLAIMS, LOCK_TIMEOUT, STATEMENT_TIMEOUT
 from tests.builders import World, entry
 
 ESTIMATE = Decimal("0.03")
 CONNECTIONS = (1, 4, 8)
+EACH = 100  # calls of a connection in a round of the hot store
+BARE = "insert into public.bench_bare values (%s, %s)"
 HOLD = "select public.hold_cost(%s, %s, %s, 'practice', null, %s)"
 SETTLE = "select public.settle_cost(%s, %s)"
-BARE = "insert into public.bench_bare values (%s, %s)"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,12 +36,77 @@ class Shop:
     person: UUID
 
 
+class Till(Protocol):
+    """One way to reach the database: each call is one durable transaction."""
+
+    def bare(self) -> None: ...
+
+    def hold(self) -> UUID: ...
+
+    def settle(self, request_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True)
+class PlainTill:
+    """SQL on one connection of the worker's login; `claims` sends with each statement what the door sends."""
+
+    shop: Shop
+    connection: Connection
+    claims: bool
+
+    def bare(self) -> None:
+        self._run(BARE, uuid4(), ESTIMATE)
+
+    def hold(self) -> UUID:
+        request_id = uuid4()
+        self._run(HOLD, request_id, self.shop.store, ESTIMATE, self.shop.person)
+        return request_id
+
+    def settle(self, request_id: UUID) -> None:
+        self._run(SETTLE, request_id, Jsonb([entry()]))
+
+    def _run(self, query: str, *values: object) -> None:
+        if not self.claims:
+            self.connection.execute(query, values)
+            return
+        role = "service_role"
+        settings = (role, f'{{"role": "{role}"}}', "", STATEMENT_TIMEOUT[role], LOCK_TIMEOUT, "off")
+        with self.connection.pipeline():
+            self.connection.execute(CLAIMS, settings)
+            self.connection.execute(query, values)
+
+
+@dataclass(frozen=True)
+class DoorTill:
+    """The product's own door."""
+
+    shop: Shop
+
+    def bare(self) -> None:
+        self.shop.world.doors.worker().insert("bench_bare", {"id": uuid4(), "amount": ESTIMATE})
+
+    def hold(self) -> UUID:
+        request_id = uuid4()
+        self.shop.world.doors.worker().call(
+            "hold_cost",
+            p_request_id=request_id,
+            p_profile_id=self.shop.store,
+            p_estimate_usd=ESTIMATE,
+            p_service="practice",
+            p_user_id=self.shop.person,
+        )
+        return request_id
+
+    def settle(self, request_id: UUID) -> None:
+        self.shop.world.doors.worker().call("settle_cost", p_request_id=request_id, p_entries=[entry()])
+
+
 def run(full: bool) -> None:
-    print("\nMoney: hold + settle (2 durable commits) beside 2 bare durable one-row commits")
-    with fresh_world() as world:
+    with fresh_server() as server, fresh_world(server) as world:
         shop = open_shop(world)
+        print("\nMoney: hold + settle beside 2 bare commits of one row into a table without index; all durable")
         hold_and_settle(shop, rounds=40 if full else 10)
-        print(f"\nMoney: holds a second on one hot store, durable, {CONNECTIONS} connections")
+        print("\nMoney: many bids for one store at once; all durable")
         hot_store(shop, rounds=8 if full else 3)
         show("counters that differ from the ledger afterwards", len(world.money_differences()))
 
@@ -52,99 +120,68 @@ def open_shop(world: World) -> Shop:
 
 
 @contextmanager
-def plain_connection(world: World) -> Iterator[Connection]:
-    """As the door's: the worker's login, autocommit, acting as service_role."""
-    pool = world.doors.worker_pool
-    assert pool is not None
-    with psycopg.connect(pool.conninfo, autocommit=True) as connection:
-        connection.execute("set role service_role")
+def worker_connection(world: World) -> Iterator[Connection]:
+    assert world.doors.worker_pool is not None
+    with psycopg.connect(world.doors.worker_pool.conninfo, autocommit=True) as connection:
         yield connection
 
 
 def hold_and_settle(shop: Shop, rounds: int) -> None:
-    with plain_connection(shop.world) as connection:
-        ways = {
-            "2 bare commits, plain SQL": lambda: twice(lambda: bare(connection)),
-            "hold + settle, plain SQL": lambda: settle(connection, hold(connection, shop)),
-            "2 bare commits, through the door": lambda: twice(lambda: bare_by_door(shop)),
-            "hold + settle, through the door": lambda: settle_by_door(shop, hold_by_door(shop)),
+    with worker_connection(shop.world) as with_claims, worker_connection(shop.world) as without:
+        without.execute("set role service_role")
+        tills: dict[str, Till] = {
+            "plain SQL": PlainTill(shop, without, claims=False),
+            "SQL with the door's claims": PlainTill(shop, with_claims, claims=True),
+            "through the door": DoorTill(shop),
         }
+        ways = {(what, name): partial(way, till) for name, till in tills.items() for what, way in WAYS.items()}
         times = in_turns(ways, rounds=rounds, calls=25, warm_up=3)
-    for label, spread in times.items():
-        show_times(label, spread)
-    plain_floor, plain, door_floor, door = times.values()
-    show_ratio("hold + settle ÷ 2 bare commits, plain SQL", ratio(plain, plain_floor), "≤ 2")
-    show_ratio("hold + settle ÷ 2 bare commits, both through the door", ratio(door, door_floor), "≤ 2")
-    show_ratio("hold + settle through the door ÷ 2 bare commits in SQL", ratio(door, plain_floor))
+    for (what, name), spread in times.items():
+        show_times(f"{what}, {name}", spread)
+    for name in tills:
+        show_ratio(f"hold + settle ÷ 2 bare commits, {name}", ratio(times[PAID, name], times[FLOOR, name]), "≤ 2")
 
 
-def twice(way: Callable[[], None]) -> None:
-    way()
-    way()
+def two_bare(till: Till) -> None:
+    till.bare()
+    till.bare()
 
 
-def bare(connection: Connection) -> None:
-    connection.execute(BARE, (uuid4(), ESTIMATE))
+def hold_then_settle(till: Till) -> None:
+    till.settle(till.hold())
 
 
-def hold(connection: Connection, shop: Shop) -> UUID:
-    request_id = uuid4()
-    connection.execute(HOLD, (request_id, shop.store, ESTIMATE, shop.person))
-    return request_id
-
-
-def settle(connection: Connection, request_id: UUID) -> None:
-    connection.execute(SETTLE, (request_id, Jsonb([entry()])))
-
-
-def bare_by_door(shop: Shop) -> None:
-    shop.world.doors.worker().insert("bench_bare", {"id": uuid4(), "amount": ESTIMATE})
-
-
-def hold_by_door(shop: Shop) -> UUID:
-    request_id = uuid4()
-    shop.world.doors.worker().call(
-        "hold_cost",
-        p_request_id=request_id,
-        p_profile_id=shop.store,
-        p_estimate_usd=ESTIMATE,
-        p_service="practice",
-        p_user_id=shop.person,
-    )
-    return request_id
-
-
-def settle_by_door(shop: Shop, request_id: UUID) -> None:
-    shop.world.doors.worker().call("settle_cost", p_request_id=request_id, p_entries=[entry()])
+FLOOR, PAID = "2 bare commits", "hold + settle"
+WAYS: dict[str, Callable[[Till], None]] = {FLOOR: two_bare, PAID: hold_then_settle}
 
 
 def hot_store(shop: Shop, rounds: int) -> None:
+    works: dict[str, Callable[[Till], object]] = {"bare commits": lambda t: t.bare(), "holds": lambda t: t.hold()}
     with ExitStack() as stack:
-        connections = [stack.enter_context(plain_connection(shop.world)) for _ in range(max(CONNECTIONS))]
+        connections = [stack.enter_context(worker_connection(shop.world)) for _ in range(max(CONNECTIONS))]
+        tills = [PlainTill(shop, connection, claims=True) for connection in connections]
         ways = {
-            (what, count): lambda work=work, count=count: together(connections[:count], work)
-            for what, work in (("bare commits", bare), ("holds", lambda c: hold(c, shop)))
+            (what, count): partial(together, tills[:count], work)
+            for what, work in works.items()
             for count in CONNECTIONS
         }
         times = in_turns(ways, rounds=rounds)
-    rates = {key: rate(spread, key[1]) for key, spread in times.items()}
+    rates = {(what, count): rate(spread, count) for (what, count), spread in times.items()}
     for (what, count), spread in rates.items():
         low, high = spread.middle_half
         show(f"{what} a second, {count} connections", f"{spread.median:,.0f}   ({low:,.0f} to {high:,.0f})")
-    for count in CONNECTIONS[1:]:
-        show_ratio(f"holds a second: {count} connections ÷ 1", ratio(rates["holds", count], rates["holds", 1]))
+    for count in CONNECTIONS:
+        show_ratio(f"holds ÷ bare commits a second, {count} connections",
+                   ratio(rates["holds", count], rates["bare commits", count]))  # fmt: skip
 
 
-EACH = 100  # calls a connection and round
-
-
-def together(connections: list[Connection], work: Callable[[Connection], object]) -> None:
-    def one(connection: Connection) -> None:
+def together(tills: list[PlainTill], work: Callable[[Till], object]) -> None:
+    def one(till: PlainTill) -> None:
         for _ in range(EACH):
-            work(connection)
+            work(till)
 
-    with ThreadPoolExecutor(len(connections)) as threads:
-        list(threads.map(one, connections))
+    with ThreadPoolExecutor(len(tills)) as threads:
+        list(threads.map(one, tills))
 
 
 def rate(seconds: Spread, connections: int) -> Spread:

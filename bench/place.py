@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from services.database import embedded
 from services.database.connect import Doors
 from services.database.migrate import migrate
@@ -38,15 +41,14 @@ def fresh_server() -> Iterator[embedded.Server]:
 
 
 @contextmanager
-def fresh_world() -> Iterator[World]:
+def fresh_world(server: embedded.Server, name: str = "bench") -> Iterator[World]:
     """An empty database of the product's schema, with builders and the product's doors."""
-    with fresh_server() as server:
-        migrate(server.url("postgres"), {name: server.passwords[name] for name in embedded.LOGINS})
-        doors = Doors(
-            open_pool(server.url("clipdesk_app"), CONNECTIONS), open_pool(server.url("clipdesk_worker"), CONNECTIONS)
-        )
-        world = World(server.url("postgres"), doors)
-        try:
-            yield world
-        finally:
-            world.close()
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    migrate(server.url("postgres", name), {login: server.passwords[login] for login in embedded.LOGINS})
+    app, worker = (open_pool(server.url(login, name), CONNECTIONS) for login in ("clipdesk_app", "clipdesk_worker"))
+    world = World(server.url("postgres", name), Doors(app, worker))
+    try:
+        yield world
+    finally:
+        world.close()

@@ -216,7 +216,6 @@ def fresh_world(server: embedded.Server, template: str, connections: int = 20) -
     To make its database takes 0.4 s; it is dropped with the server's folder.
     """
     name = f"m_{uuid4().hex[:12]}"
-    forget_power_cuts(server)
     with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
     doors = Doors(

@@ -14,7 +14,7 @@ from services.database import embedded
 from services.database.connect import Doors
 from services.database.migrate import migrate
 from services.database.postgres import open_pool
-from tests.builders import World, fresh_world, installed
+from tests.builders import World, forget_power_cuts, fresh_world, installed
 
 TEMPLATE = "clipdesk_template"
 
@@ -31,6 +31,7 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(short_folder: Path) -> Iterator[embedded.Server]:
     running = embedded.start(short_folder / "pg")
+    forget_power_cuts(running)
     yield running
     assert embedded.stop(short_folder / "pg"), "a test left a connection open"
 

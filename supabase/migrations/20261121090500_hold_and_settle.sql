@@ -135,7 +135,7 @@ declare
     v_store   public.profiles;
     v_exempt  boolean;
     v_counter public.quota_counters;
-    v_own     record;
+    v_own     record;                                          -- what is left of the store's limit
     v_company record;
     v_left    numeric;
 begin
@@ -309,8 +309,10 @@ begin
         overrun_usd = c.overrun_usd + p_overrun
     where c.scope_id = p_scope_id and c.month = p_hold.month;
     if not found then                                          -- a rebuild found nothing to count before this came
-        insert into public.quota_counters (scope_id, month, account_id, settled_usd, overrun_usd)
-        values (p_scope_id, p_hold.month, p_hold.account_id, p_booked, p_overrun);
+        insert into public.quota_counters as c (scope_id, month, account_id, settled_usd, overrun_usd)
+        values (p_scope_id, p_hold.month, p_hold.account_id, p_booked, p_overrun)
+        on conflict (scope_id, month) do update                -- and another came at the same time
+        set settled_usd = c.settled_usd + excluded.settled_usd, overrun_usd = c.overrun_usd + excluded.overrun_usd;
     end if;
 end $$;
 
@@ -336,24 +338,28 @@ end $$;
 create function private.book(p_hold public.cost_holds, p_entries private.priced_entry[]) returns void
 language plpgsql set search_path = '' as $$
 declare
+    e      private.priced_entry;
     v_last bigint;
 begin
     insert into private.ledger_counters as c (account_id, last_seq) values (p_hold.account_id, cardinality(p_entries))
     on conflict (account_id) do update set last_seq = c.last_seq + excluded.last_seq
     returning last_seq into v_last;
-    insert into public.cost_entries (
-        id, account_id, seq, request_id, profile_id, profile_name, user_id, user_name, job_id, project_id, clip_id,
-        run_id, step_id, service, operation, model, category, units, unit_prices, cost_usd, overrun_usd, occurred_at,
-        booked_on, settled_at)
-    select e.id, p_hold.account_id, v_last - cardinality(p_entries) + e.place,
-           p_hold.request_id, p_hold.profile_id, (select s.name from public.profiles s where s.id = p_hold.profile_id),
-           p_hold.user_id, (select p.name from public.people p where p.id = p_hold.user_id), p_hold.job_id, e.project_id, e.clip_id,
-           e.run_id, e.step_id, p_hold.service, e.operation, e.model, e.category, e.units, e.unit_prices, e.cost_usd,
-           e.overrun_usd, p_hold.occurred_at, (p_hold.occurred_at at time zone 'UTC')::date, private.utc_now()
-    from unnest(p_entries) e;
-    insert into public.cost_entry_details (entry_id, account_id, profile_id, details)
-    select e.id, p_hold.account_id, p_hold.profile_id, e.details
-    from unnest(p_entries) e where e.details ->> 'preview' is not null;
+    foreach e in array p_entries loop
+        insert into public.cost_entries (
+            id, account_id, seq, request_id, profile_id, profile_name, user_id, user_name, job_id, project_id, clip_id,
+            run_id, step_id, service, operation, model, category, units, unit_prices, cost_usd, overrun_usd,
+            occurred_at, booked_on, settled_at)
+        values (
+            e.id, p_hold.account_id, v_last - cardinality(p_entries) + e.place, p_hold.request_id, p_hold.profile_id,
+            (select s.name from public.profiles s where s.id = p_hold.profile_id), p_hold.user_id,
+            (select p.name from public.people p where p.id = p_hold.user_id), p_hold.job_id, e.project_id, e.clip_id,
+            e.run_id, e.step_id, p_hold.service, e.operation, e.model, e.category, e.units, e.unit_prices, e.cost_usd,
+            e.overrun_usd, p_hold.occurred_at, (p_hold.occurred_at at time zone 'UTC')::date, private.utc_now());
+        if e.details ->> 'preview' is not null then
+            insert into public.cost_entry_details (entry_id, account_id, profile_id, details)
+            values (e.id, p_hold.account_id, p_hold.profile_id, e.details);
+        end if;
+    end loop;
 end $$;
 
 create function private.release_cost(p_request_id uuid) returns void
@@ -463,7 +469,8 @@ language sql stable security definer set search_path = '' as $$
     where w.stored <> w.ledger
 $$;
 
--- The names other programs call. -----------------------------------------------------------------------------------------
+-- The names other programs call. hold_cost and settle_cost in plpgsql: before Postgres 18 a function in SQL is planned at
+-- each call. ------------------------------------------------------------------------------------------------------------
 
 create function public.hold_cost(
     p_request_id uuid, p_profile_id uuid, p_estimate_usd numeric, p_service text, p_job_id uuid default null,

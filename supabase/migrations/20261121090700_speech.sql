@@ -71,7 +71,8 @@ declare
     v_input jsonb := p_speech || jsonb_build_object('text', btrim(p_speech ->> 'text'));
     v_job   public.jobs;
 begin
-    if char_length(coalesce(v_input ->> 'text', '')) not between 1 and 40000 then
+    if char_length(coalesce(v_input ->> 'text', '')) not between 1 and 40000
+        or v_input ->> 'text' !~ '\S' then
         perform private.fail('PT400', 'The text must have 1 to 40,000 characters.', '{"field": "text"}');
     elsif (v_input ->> 'format' in ('mp3', 'wav') and v_input ->> 'voice' <> ''
            and jsonb_typeof(v_input -> 'settings') = 'object') is not true then

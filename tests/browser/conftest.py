@@ -26,6 +26,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
 START_SECONDS = 90
+expect.set_options(timeout=20_000)  # a bound on what hangs; two cores run two of these and their servers at once
 LINE = "Fresh bread at six, every morning on the quay."
 ADMIN = {"name": "Ada Admin", "email": "ada@example.test", "password": "correct horse"}
 COMPANY = {"company": "Harbour Bakery", "store": "Quay", "code": "001", "city": "London", **ADMIN}
@@ -120,7 +121,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def idle(page: Page) -> None:
     """Wait until Streamlit has drawn everything."""
     for name, value in (("connection", "CONNECTED"), ("script", "notRunning")):
-        expect(page.get_by_test_id("stApp")).to_have_attribute(f"data-test-{name}-state", value, timeout=20_000)
+        expect(page.get_by_test_id("stApp")).to_have_attribute(f"data-test-{name}-state", value)
     expect(page.locator('[data-stale="true"]')).to_have_count(0)
 
 

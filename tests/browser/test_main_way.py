@@ -99,7 +99,7 @@ def test_a_session_that_ends_mid_form_keeps_the_text(page: Page, app: App):
     type_line(page, "Kept while the session ended.")
     expire_sessions(app)
     generate_button(page).click()
-    expect(page.get_by_text("Your session has ended")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Sign in again").click(modifiers=["Control"])
     sign_in(opened.value, ADMIN["email"], ADMIN["password"])

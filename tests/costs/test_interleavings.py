@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -179,6 +180,8 @@ SCRIPTS = st.lists(
 )
 
 
+# The pools' threads draw random waits meanwhile; Hypothesis would have that be ours.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 def test_at_the_same_time_no_hold_passes_the_limit_in_force(world: World) -> None:
     @settings(BOUNDED, max_examples=25)
     @given(SCRIPTS)
