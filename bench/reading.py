@@ -17,7 +17,7 @@ SMALL = 10_000  # ledger rows; a fifth of them in this month, the rest in the el
 LARGE, LARGE_IN_SMALL = 5_000_000, 500_000
 MONTHS = 12
 
-# Entries as settle_cost writes them; ids in order, so that loading does not take longer than measuring.
+# Entries as settle_cost writes them, in the order of their days; ids in order, too, which loads faster.
 LOAD = """
     insert into public.cost_entries (id, account_id, seq, request_id, profile_id, profile_name, user_id, user_name,
         service, operation, model, category, units, unit_prices, cost_usd, occurred_at, booked_on, settled_at)
@@ -25,8 +25,8 @@ LOAD = """
            %(person)s, 'Manager', (array['practice', 'elevenlabs', 'gemini', 'hibari'])[1 + n %% 4], 'tts',
            (array['premium', 'flash'])[1 + n %% 2], 'speech', '{"characters": 100}',
            '{"characters": {"usd": "0.30", "per_units": 1000}}', 0.03, b.day + interval '1 hour', b.day, now()
-    from generate_series(%(first)s::integer, %(last)s::integer) n
-    cross join lateral (select %(from_day)s::date + n %% %(days)s::integer as day) b
+    from generate_series(%(first)s::bigint, %(first)s::bigint + %(count)s::bigint - 1) n
+    cross join lateral (select %(from_day)s::date + ((n - %(first)s::bigint) * %(days)s / %(count)s)::integer as day) b
 """
 CLIPS = """
     insert into public.clips (id, account_id, profile_id, project_id, name, final_status, created_at)
@@ -76,8 +76,9 @@ def fill(ledger: Ledger, company: UUID) -> None:
     today = world.value("select (now() at time zone 'UTC')::date")
     start = world.value("select (%s::date - interval '11 months')::date", this_month)
     ids = {"account": company, "store": ledger.store, "person": ledger.person}
-    old = {"first": 1, "last": rows * 4 // 5, "from_day": start, "days": (this_month - start).days}
-    new = {"first": rows * 4 // 5 + 1, "last": rows, "from_day": this_month, "days": (today - this_month).days + 1}
+    before = rows * 4 // 5
+    old = {"first": 1, "count": before, "from_day": start, "days": (this_month - start).days}
+    new = {"first": before + 1, "count": rows - before, "from_day": this_month, "days": (today - this_month).days + 1}
     for part in (old, new):
         world.admin.execute(LOAD, {**ids, **part})
     world.execute("insert into private.ledger_counters (account_id, last_seq) values (%s, %s)", company, rows)

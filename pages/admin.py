@@ -19,10 +19,11 @@ ROLES = {"manager": "Manager: speaks and publishes for chosen stores", "finance"
 
 
 def beside(field: str, *names: str) -> None:
-    """Show the error of a form's last sending below the input it belongs to."""
+    """Show the error of a form's last sending, once, below the input it belongs to."""
     error = st.session_state.get("admin_error")
     if error and error[0] in (field, *names):
         st.error(error[1], icon=":material/error:")
+        del st.session_state["admin_error"]
 
 
 def attempt(form: str, run: Callable[[], object]) -> bool:
@@ -40,7 +41,7 @@ def attempt(form: str, run: Callable[[], object]) -> bool:
 
 
 def quota_form(operator: Operator, stores: list[Store]) -> None:
-    st.subheader("Monthly quota")
+    st.header("Monthly quota")
     names = {COMPANY: "The whole company"} | {str(store.id): store.label for store in stores}
     chosen = session.chosen_store(operator)
     with st.form("quota", border=True):
@@ -58,8 +59,8 @@ def quota_form(operator: Operator, stores: list[Store]) -> None:
         scope_id = None if scope == COMPANY else UUID(scope)
         run = lambda: profiles.set_quota(operator.database, operator.account_id, scope_id, amount, reason)  # noqa: E731
         if attempt("quota", run):
-            session.forget_stores(operator)
-            st.toast(f"Quota of {names[scope]} set.", icon=":material/check:")
+            session.forget_numbers(operator)
+            st.toast(formats.plain(f"Quota of {names[scope]} set."), icon=":material/check:")
         st.rerun()
 
 
@@ -79,7 +80,7 @@ def quota_table(stores: list[Store]) -> None:
 
 
 def person_form(operator: Operator, stores: list[Store]) -> None:
-    st.subheader("Add a person")
+    st.header("Add a person")
     names = {str(store.id): store.label for store in stores}
     with st.form("person", border=True):
         name = st.text_input("Name", key="person_name")
@@ -104,21 +105,32 @@ def person_form(operator: Operator, stores: list[Store]) -> None:
         st.rerun()
 
 
-@st.dialog("One-time password")
+def forget_password() -> None:
+    st.session_state.pop("one_time_password", None)
+
+
+@st.dialog("One-time password", on_dismiss=forget_password)
 def one_time_password(name: str, email: str, password: str) -> None:
-    st.write(f"Give this to {name}. It is shown once; the first sign-in replaces it.")
+    """Shown until it was noted or dismissed: a second click on the form must not take it away."""
+    st.text(f"Give this to {name}. Nobody can read it again; the first sign-in replaces it.")
     st.text(f"E-mail: {email}")
     st.code(password, language=None)
     if st.button("I have noted it", key="password_noted", type="primary"):
+        forget_password()
         st.rerun()
 
 
 def erase_demo(operator: Operator) -> None:
     if not operator.membership.is_demo:
         return
-    st.subheader("Demo company")
+    st.header("Demo company")
     with st.container(border=True):
-        st.write("Erasing removes its stores, people, speech and all of its history. Your own company is not touched.")
+        made = session.dashboard(operator, None, "all")
+        st.write(
+            f"Erasing removes its {len(made.stores)} stores with {made.stats.projects_count:,} projects, "
+            f"{made.stats.clips_count:,} clips, {made.stats.speech_count:,} speeches and all costs and people. "
+            "Your own company is not touched."
+        )
         sure = st.checkbox("Erase everything of the demo company", key="demo_sure")
         if st.button("Erase the demo company", key="demo_erase", disabled=not sure, icon=":material/delete_forever:"):
             demo.erase(operator.database, operator.account_id)
@@ -129,7 +141,7 @@ def erase_demo(operator: Operator) -> None:
 def show(operator: Operator) -> None:
     st.title("Admin")
     stores = session.stores(operator)
-    if made := st.session_state.pop("one_time_password", None):
+    if made := st.session_state.get("one_time_password"):
         one_time_password(*made)
     left, right = st.columns(2)
     with left:

@@ -1,14 +1,14 @@
 """Jobs: what runs, what ended and why, with retry and cancel. The filters are in the address."""
 
-from datetime import datetime
 from uuid import UUID
 
 import streamlit as st
 
-from services.errors import AppError
+from services.errors import AppError, QuotaExceeded
 from services.jobs import queue
 from services.jobs.queue import Job
-from ui import formats, job_progress, session
+from services.profiles import Store
+from ui import formats, job_progress, pager, refusal, session
 from ui.session import Operator
 
 person = session.require("admin", "manager", "finance")
@@ -28,18 +28,13 @@ def filters() -> tuple[str | None, str | None]:
     return (None if status == "any" else status), (None if kind == "any" else kind)
 
 
-def cursor() -> list[tuple[datetime, UUID]]:
-    """The keys of the pages turned so far; the last one is where this page begins."""
-    return st.session_state.setdefault("jobs_pages", [])
-
-
-def line(operator: Operator, stores: dict[UUID, str], people: dict[UUID | None, str], zone: str, job: Job) -> None:
+def line(operator: Operator, stores: dict[UUID, Store], people: dict[UUID | None, str], zone: str, job: Job) -> None:
     with st.container(border=True, key=f"job_{job.id}"):
         what, state, buttons = st.columns([4, 4, 2], vertical_alignment="center")
-        what.markdown(
-            f"{job_progress.ICONS[job.status]} **{job_progress.kind(job)}** · {stores.get(job.profile_id, 'Company')}"
-        )
-        what.caption(f"{formats.moment(job.created_at, zone)} · {people.get(job.created_by, 'Somebody who left')}")
+        where = formats.plain(store_name(stores, job))
+        who = formats.plain(people.get(job.created_by, "Somebody who left"))
+        what.markdown(f"{job_progress.ICONS[job.status]} **{job_progress.kind(job)}** · {where}")
+        what.caption(f"{formats.moment(job.created_at, zone)} · {who}")
         if preview := job.input.get("text"):
             what.text(preview if len(preview) <= 100 else f"{preview[:100]}…")
         with state:
@@ -48,31 +43,36 @@ def line(operator: Operator, stores: dict[UUID, str], people: dict[UUID | None, 
             else:
                 job_progress.bar(job)
         with buttons:
-            actions(operator, job)
+            actions(operator, stores, job)
+        if error := job_progress.refused(job):
+            explain(operator, stores, job, error)
 
 
-def actions(operator: Operator, job: Job) -> None:
+def store_name(stores: dict[UUID, Store], job: Job) -> str:
+    if job.profile_id is None:
+        return "Company"
+    return stores[job.profile_id].label if job.profile_id in stores else "A store that was archived"
+
+
+def actions(operator: Operator, stores: dict[UUID, Store], job: Job) -> None:
     if operator.role == "finance":
         return
-    if job.status in job_progress.ACTIVE:
+    if job.open:
         job_progress.cancel_button(operator, job)
-    elif job.status in ("failed", "cancelled"):
+    elif job.status in ("failed", "cancelled") and job.profile_id in stores:
         job_progress.retry_button(operator, job)
 
 
-def turn_pages(jobs: list[Job]) -> None:
-    turned = cursor()
-    with st.container(horizontal=True, horizontal_alignment="center"):
-        if turned and st.button("Newer", icon=":material/arrow_back:", key="jobs_newer"):
-            turned.pop()
-            st.rerun()
-        if len(jobs) == PAGE and st.button("Older", icon=":material/arrow_forward:", key="jobs_older"):
-            turned.append(jobs[-1].key)
-            st.rerun()
+def explain(operator: Operator, stores: dict[UUID, Store], job: Job, error: AppError) -> None:
+    """Across the card: why a click was refused."""
+    if isinstance(error, QuotaExceeded) and error.refusal and job.profile_id:
+        refusal.show(operator, stores[job.profile_id], error.refusal, characters=len(job.input.get("text", "")))
+    else:
+        st.error(str(error), icon=":material/error:")
 
 
-def empty(status: str | None, kind: str | None) -> None:
-    if status or kind or cursor():
+def empty(filtered: bool) -> None:
+    if filtered:
         st.info("No job matches. Choose another state or kind.", icon=":material/filter_alt_off:")
     else:
         st.info("Nothing has run here yet. Speak a line on the Voice page.", icon=":material/graphic_eq:")
@@ -82,13 +82,7 @@ def show(operator: Operator) -> None:
     store = session.chosen_store(operator)
     st.title("Jobs")
     status, kind = filters()
-    chosen = (operator.account_id, store and store.id, status, kind)
-    if st.session_state.get("jobs_filters") != chosen:
-        st.session_state["jobs_filters"], st.session_state["jobs_pages"] = chosen, []
-    stores = {s.id: s.label for s in session.stores(operator)}
-    people = session.names(operator)
-    zone = store.timezone if store else operator.timezone
-    after = cursor()[-1] if cursor() else None
+    after = pager.after("jobs", (operator.account_id, store and store.id, status, kind))
 
     def load() -> list[Job]:
         return queue.list_jobs(
@@ -98,9 +92,12 @@ def show(operator: Operator) -> None:
 
     jobs = load()
     if not jobs:
-        empty(status, kind)
-    job_progress.live(operator, load, lambda job: line(operator, stores, people, zone, job), key="jobs_live")
-    turn_pages(jobs)
+        empty(filtered=bool(status or kind or after))
+    stores = {choice.id: choice for choice in session.stores(operator)}
+    people = session.names(operator)
+    zone = store.timezone if store else operator.timezone
+    job_progress.live(operator, jobs, load, lambda job: line(operator, stores, people, zone, job), key="jobs_live")
+    pager.buttons("jobs", jobs[-1].key if len(jobs) == PAGE else None)
 
 
 try:

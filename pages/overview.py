@@ -1,45 +1,25 @@
 """Overview: counts, spend, quota and activity of one store, or one row for each of them."""
 
-from datetime import date
+from datetime import UTC, date
 from uuid import UUID
 
 import pandas as pd
 import streamlit as st
 
 from services import profiles
-from services.costs import reports
 from services.costs.reports import RANGES, Dashboard, StoreRow
 from services.errors import AppError
 from services.profiles import Store
 from ui import charts, formats, session
-from ui.session import Database, Operator
+from ui.session import Operator
 
 person = session.require("admin", "manager", "finance")
-
-
-@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
-def store_dashboard(
-    account_id: UUID, person_id: UUID, role: str, profile_id: UUID, time_range: str, _database: Database
-) -> Dashboard:
-    return reports.profile_dashboard(_database, profile_id, time_range)
-
-
-@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
-def company_dashboard(account_id: UUID, person_id: UUID, role: str, time_range: str, _database: Database) -> Dashboard:
-    return reports.account_dashboard(_database, account_id, time_range)
-
-
-def load(operator: Operator, store: Store | None, time_range: str) -> Dashboard:
-    who = (operator.account_id, operator.person.id, operator.role)
-    if store:
-        return store_dashboard(*who, store.id, time_range, operator.database)
-    return company_dashboard(*who, time_range, operator.database)
 
 
 def heading(store: Store | None) -> str:
     """The title and the range switch; returns the range chosen."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    left.title(store.name if store else "All my stores")
+    left.title(formats.plain(store.name) if store else "All my stores")
     return right.segmented_control(
         "Range",
         list(RANGES),
@@ -57,7 +37,7 @@ def first_steps(operator: Operator) -> None:
     if steps is None or steps.done or operator.membership.is_demo:
         return
     with st.container(border=True, key="first_steps"):
-        st.subheader("First steps")
+        st.header("First steps")
         for done, label, page in (
             (steps.spoke, "Speak a line", "../pages/voice.py"),
             (steps.quota, "Set a quota", "../pages/admin.py"),
@@ -97,14 +77,14 @@ def series(dashboard: Dashboard) -> None:
     spend, activity = dashboard.spend_frame(), dashboard.activity_frame()
     days = [*spend["day"], *activity["day"]]
     monthly = dashboard.bucket == "month"
-    last = dashboard.as_of.date()
+    last = dashboard.as_of.astimezone(UTC).date()
     first = min(days, default=last) if monthly else dashboard.from_day
     left, right = st.columns(2)
     with left.container(border=True):
-        st.subheader("Spend by service")
+        st.header("Spend by service")
         chart(spend, "service", "usd", charts.USD, first, last, monthly, "Nothing was spent in this range.")
     with right.container(border=True):
-        st.subheader("Activity")
+        st.header("Activity")
         chart(activity, "kind", "count", charts.COUNT, first, last, monthly, "Nothing was made in this range.")
 
 
@@ -131,16 +111,15 @@ def services_table(dashboard: Dashboard) -> None:
     if not dashboard.costs.by_service:
         return
     with st.container(border=True):
-        st.subheader("Cost by service")
+        st.header("Cost by service")
         amounts = sorted(dashboard.costs.by_service.items(), key=lambda item: -item[1])
-        st.table(
-            pd.DataFrame([(charts.name(k), formats.usd(v)) for k, v in amounts], columns=["Service", "US dollars"])
-        )
+        frame = pd.DataFrame([(charts.name(k), formats.usd(v)) for k, v in amounts], columns=["Service", "US dollars"])
+        st.dataframe(frame, hide_index=True, alt="Cost of each service, the dearest first")
 
 
 def recent_clips(dashboard: Dashboard, store: Store) -> None:
     with st.container(border=True):
-        st.subheader("Recent clips")
+        st.header("Recent clips")
         if not dashboard.recent_clips:
             st.info("No clips yet.", icon=":material/movie:")
             return
@@ -148,11 +127,13 @@ def recent_clips(dashboard: Dashboard, store: Store) -> None:
             (clip.name, clip.final_status.capitalize(), formats.moment(clip.created_at, store.timezone))
             for clip in dashboard.recent_clips
         ]
-        st.table(pd.DataFrame(rows, columns=["Clip", "Status", "Added"]))
+        st.dataframe(
+            pd.DataFrame(rows, columns=["Clip", "Status", "Added"]), hide_index=True, alt="The latest ten clips"
+        )
 
 
 def store_table(rows: list[StoreRow], slugs: dict[UUID, str], range_name: str) -> None:
-    st.subheader("Stores, worst first")
+    st.header("Stores, worst first")
     if not rows:
         st.info("No store is assigned to you yet. Ask an admin of your company.", icon=":material/storefront:")
         return
@@ -192,7 +173,7 @@ def show(operator: Operator) -> None:
     store = session.chosen_store(operator)
     time_range = heading(store)
     first_steps(operator)
-    dashboard = load(operator, store, time_range)
+    dashboard = session.dashboard(operator, store, time_range)
     range_name = RANGES[dashboard.time_range].lower()
     numbers(dashboard, range_name)
     if not store:

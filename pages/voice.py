@@ -9,16 +9,18 @@ from services.costs import prices
 from services.costs.prices import PriceBook
 from services.errors import AppError, InvalidInput, QuotaExceeded, Refusal
 from services.jobs import queue
+from services.jobs.queue import Job
 from services.profiles import Store
 from services.speech import generation, registry
 from services.speech.generation import Quote, SpeechOrder
 from services.speech.provider import Provider
-from ui import formats, job_progress, refusal, session, speech_player
+from ui import formats, job_progress, pager, refusal, session, speech_player
 from ui.session import Database, Operator
 
 person = session.require("admin", "manager")
 
-HISTORY = 10
+HISTORY = 10  # speeches a page
+WATCHED = 10  # latest jobs among which open ones are looked for
 
 
 @st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
@@ -62,12 +64,14 @@ def choose_voice(operator: Operator, store: Store) -> dict | None:
 
 
 def price_card(quote: Quote) -> None:
-    """What it costs and what is left then."""
+    """What it costs and, unless it is refused, what is left then."""
     left = quote.left_after
     with st.container(key="tiles_price"):
         st.metric("Characters", f"{quote.characters:,}", border=True)
         st.metric("Price", price(quote.estimate), border=True)
-        st.metric("Left after", "No limit" if left is None else formats.usd_left(max(left, Decimal(0))), border=True)
+        if quote.refusal:
+            return
+        st.metric("Left after", "No limit" if left is None else formats.usd_left(left), border=True)
         if quote.more_like_it is not None:
             st.metric("More like it this month", f"about {quote.more_like_it:,}", border=True)
     if quote.store.near_with(quote.estimate):
@@ -78,17 +82,24 @@ def price(amount: Decimal) -> str:
     return "free" if amount == 0 else formats.usd(amount)
 
 
+def offer_reuse(operator: Operator, store: Store, quote: Quote) -> None:
+    if quote.existing is None:
+        return
+    st.success("This text already exists in this voice: use it for nothing.", icon=":material/recycling:")
+    speech_player.show(generation.get(operator.database, quote.existing), store.timezone, key="existing")
+
+
 def generate_button(operator: Operator, store: Store, order: SpeechOrder, quote: Quote) -> None:
-    label = f"Generate · {price(quote.estimate)}"
     again = quote.existing is not None
-    if again:
-        st.success("This text already exists in this voice: use it for nothing.", icon=":material/recycling:")
-        speech_player.show(generation.get(operator.database, quote.existing), store.timezone, key="existing")
-        label = f"Generate again · {price(quote.estimate)}"
+    if quote.running:
+        st.caption("This text is being made right now.")
     clicked = st.button(
-        label, key="voice_generate", type="secondary" if again else "primary", icon=":material/graphic_eq:",
-        disabled=store.suspended or quote.running is not None,
-    )  # fmt: skip
+        f"Generate{' again' if again else ''} · {price(quote.estimate)}",
+        key="voice_generate",
+        type="secondary" if again else "primary",
+        icon=":material/graphic_eq:",
+        disabled=store.suspended or quote.running is not None or quote.refusal is not None,
+    )
     shown = st.session_state.get("voice_shown")
     st.session_state["voice_shown"] = quote.estimate
     if not clicked:
@@ -99,29 +110,35 @@ def generate_button(operator: Operator, store: Store, order: SpeechOrder, quote:
             icon=":material/sell:",
         )
         return
-    send(operator, store, order)
+    send(operator, store, order, quote)
 
 
-def send(operator: Operator, store: Store, order: SpeechOrder) -> None:
-    """Order the speech. The id outlives a rerun, so that an impatient second click finds it used."""
-    job_id = st.session_state.setdefault("voice_job_id", uuid4())
+def job_id_for(store: Store, order: SpeechOrder) -> UUID:
+    """One id an order, kept until it got through: after a lost answer the next click finds it used."""
+    known = st.session_state.get("voice_order")
+    if known is None or known[:2] != (store.id, order):
+        known = st.session_state["voice_order"] = (store.id, order, uuid4())
+    return known[2]
+
+
+def send(operator: Operator, store: Store, order: SpeechOrder, quote: Quote) -> None:
     try:
-        made = generation.order_speech(operator.database, store.id, order, job_id)
+        made = generation.order_speech(operator.database, store.id, order, job_id_for(store, order))
     except QuotaExceeded as exc:
-        show_refusal(operator, store, exc.refusal)
+        show_refusal(operator, store, exc.refusal, quote.characters)
         return
     finally:
-        session.forget_stores(operator)
-    del st.session_state["voice_job_id"]
-    st.session_state["voice_watch"] = (store.id, made)
+        session.forget_numbers(operator)
+    del st.session_state["voice_order"]
+    st.session_state["voice_watch"] = made
     st.rerun()
 
 
-def show_refusal(operator: Operator, store: Store, why: Refusal | None) -> None:
+def show_refusal(operator: Operator, store: Store, why: Refusal | None, characters: int) -> None:
     if why is None:
         st.error(QuotaExceeded.sentence, icon=":material/block:")
-        return
-    refusal.show(operator, store, why, characters=len(st.session_state.get("voice_text", "").strip()))
+    else:
+        refusal.show(operator, store, why, characters=characters)
 
 
 def compose(operator: Operator, store: Store) -> None:
@@ -146,39 +163,43 @@ def compose(operator: Operator, store: Store) -> None:
         beside_text.error(str(exc), icon=":material/error:")
         return
     price_card(quote)
+    offer_reuse(operator, store, quote)
     if quote.refusal:
-        show_refusal(operator, store, quote.refusal)
-        st.button(f"Generate · {price(quote.estimate)}", key="voice_generate", disabled=True)
-        return
+        show_refusal(operator, store, quote.refusal, quote.characters)
     generate_button(operator, store, order, quote)
 
 
 def progress(operator: Operator, store: Store) -> None:
-    """The job ordered from this page, until it ended and was replaced."""
-    watched_store, job_id = st.session_state.get("voice_watch", (None, None))
-    if watched_store != store.id:
-        return
+    """The store's speech under way, whoever ordered it, and how the job ordered from this page ended."""
+    watched = st.session_state.get("voice_watch")
 
-    def draw(job: queue.Job) -> None:
+    def load() -> list[Job]:
+        latest = queue.list_jobs(
+            operator.database, account_id=operator.account_id, profile_id=store.id, kind="speech", limit=WATCHED
+        )
+        return [job for job in latest if job.open or job.id == watched]
+
+    def draw(job: Job) -> None:
         job_progress.bar(job)
-        if job.status in job_progress.ACTIVE:
+        if job.open:
             job_progress.cancel_button(operator, job)
         elif job.status == "completed":
             st.success("Done.", icon=":material/check_circle:")
+        if error := job_progress.refused(job):
+            st.error(str(error), icon=":material/error:")
 
-    job_progress.live(operator, lambda: [queue.get_job(operator.database, job_id)], draw, key="voice_live")
+    job_progress.live(operator, load(), load, draw, key="voice_live")
 
 
 def history(operator: Operator, store: Store) -> None:
-    st.subheader("Made for this store")
-    made = generation.recent(operator.database, store.id, limit=HISTORY)
+    st.header("Made for this store")
+    after = pager.after("speech", store.id)
+    made = generation.recent(operator.database, store.id, limit=HISTORY, after=after)
     if not made:
         st.info("Nothing yet. The first line you generate appears here.", icon=":material/graphic_eq:")
-        return
     for speech in made:
         speech_player.show(speech, store.timezone, key=f"speech_{speech.id}")
-    if len(made) == HISTORY:
-        st.caption(f"The latest {HISTORY}.")
+    pager.buttons("speech", made[-1].key if len(made) == HISTORY else None)
 
 
 def show(operator: Operator) -> None:
@@ -188,7 +209,7 @@ def show(operator: Operator) -> None:
     with left:
         if store.suspended:
             st.error(
-                f"{store.name} is suspended: {store.suspended_reason or 'no reason given'}",
+                formats.plain(f"{store.name} is suspended: {store.suspended_reason or 'no reason given'}"),
                 icon=":material/pause_circle:",
             )
         compose(operator, store)

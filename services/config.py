@@ -25,7 +25,7 @@ def default_data_folder() -> Path:
 
 
 class Settings(BaseSettings):
-    """Each field's name in capitals is the setting's name; its description is what the README prints."""
+    """Each field's name in capitals is the setting's name; its description stands in docs/deploy.md."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 

@@ -223,11 +223,25 @@ def sign_out_everywhere(person: Person) -> int:
     return ended
 
 
-def change_password(person: Person, secret: str, password: str) -> None:
-    """Set a new password; the person's other sessions end. Raises `InvalidInput`."""
-    password_hash = hash_password(password)
-    doors().local(person.id, person.address).call("set_password", p_hash=password_hash, p_keep_secret=secret)
+def change_password(person: Person, secret: str, password: str, present: str | None = None) -> None:
+    """Set a new password; the person's other sessions end.
+
+    The present one is asked for unless it is a one-time password: an open session alone must not become
+    a takeover. Raises `InvalidInput` naming the field, `TooManyTries`.
+    """
+    local = doors().local(person.id, person.address)
+    if not person.must_change:
+        _check_present(local, person, present or "")
+    local.call("set_password", p_hash=hash_password(password), p_keep_secret=secret)
     sessions.forget(person.id)
+
+
+def _check_present(local: Database, person: Person, present: str) -> None:
+    _throttle(local, person.email, person.address)
+    known = local.call("password_of", p_email=person.email)
+    if known and not _matches(known["hash"], present):
+        raise InvalidInput("That is not your present password.", "present")
+    local.call("forget_tries", p_email_key=_email_key(person.email), p_address_key=_address_key(person.address))
 
 
 def membership(person: Person, account_id: UUID | None) -> Membership:

@@ -411,6 +411,14 @@ class TestRenewal:
         assert known(new).id == other.id
         assert identity.load(secret) is None
 
+    def test_after_two_hours_it_is_too_late(self, shared_desk, anna, enter):
+        secret = enter(anna.email)
+        shared_desk.execute(
+            "update private.sessions set expires_at = now() - interval '121 minutes' where person_id = %s", anna.id
+        )
+        assert enter(anna.email, previous=secret) != secret
+        assert identity.load(secret) is None
+
     def test_a_live_session_is_left_alone(self, anna, enter):
         secret = enter(anna.email)
         new = enter(anna.email, previous=secret)
@@ -464,7 +472,7 @@ class TestPasswords:
         here, there, expired = enter(anna.email), enter(anna.email), enter(anna.email)
         for secret in (here, there, other):
             known(secret)
-        identity.change_password(known(here), here, "a new long password")
+        identity.change_password(known(here), here, "a new long password", present=PASSWORD)
         assert known(here).id == anna.id
         assert identity.load(there) is None
         assert identity.load(other)

@@ -103,8 +103,8 @@ def signing_in_and_out(told: Listener, email: str) -> list[str]:
         told.page(answer)
         cookies += [answer.cookies["clipdesk"]] if "set-cookie" in answer.headers else []
     first, last = cookies
-    told.page(browser(app, last).post("/password", data={"password": "short"}, headers=OURS))
-    told.page(browser(app, last).post("/password", data={"password": NEW}, headers=OURS))
+    told.page(browser(app, last).post("/password", data={"present": PASSWORD, "password": "short"}, headers=OURS))
+    told.page(browser(app, last).post("/password", data={"present": PASSWORD, "password": NEW}, headers=OURS))
     told.page(browser(app, first).get("/"))
     told.page(browser(app, first).get(f"/files/speech/{uuid4()}"))
     told.page(browser(app, first).post("/sign-out", headers=OURS))

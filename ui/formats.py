@@ -1,8 +1,14 @@
 """How amounts, shares and times are written, everywhere alike."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, for places that read Markdown: shown as it stands, links and colours inert."""
+    return re.sub(r"([\\`*_\[\]<>$~:#|])", r"\\\1", text)
 
 
 def usd(amount: Decimal, rounding: str = ROUND_HALF_UP) -> str:

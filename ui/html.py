@@ -28,7 +28,8 @@ input, select { display: block; width: 100%; margin-top: .25rem; padding: .55rem
 input:focus, select:focus, button:focus-visible, a:focus-visible { outline: 3px solid var(--accent);
   outline-offset: 1px; }
 [aria-invalid=true] { border-color: var(--bad); }
-.error { color: var(--bad); font-weight: 600; font-size: .92rem; margin: .25rem 0 0; }
+.error { color: var(--bad); font-weight: 600; font-size: .92rem; margin: 0; }
+span.error { display: block; margin: -.5rem 0 .8rem; }
 button { font: inherit; font-weight: 600; padding: .6rem 1.1rem; border-radius: 8px; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); cursor: pointer; }
 button.quiet { background: transparent; color: var(--accent); }
@@ -63,7 +64,7 @@ def page(title: str, body: str, *, status: int = 200, refresh_seconds: int | Non
 def unavailable() -> HTMLResponse:
     body = (
         '<div class="card"><h1>Temporarily unavailable</h1><p role="alert">The database does not answer right '
-        "now. You are still signed in; this page tries again by itself.</p></div>"
+        "now. Nothing was lost; this page tries again by itself.</p></div>"
     )
     return page("Temporarily unavailable", body, status=503, refresh_seconds=5)
 
@@ -73,7 +74,9 @@ def failed(error: str) -> HTMLResponse:
     return page("That did not work", body, status=500)
 
 
-def sign_in(next_page: str, *, email: str = "", error: str = "", offer_demo: bool = False) -> HTMLResponse:
+def sign_in(
+    next_page: str, *, email: str = "", error: str = "", offer_demo: bool = False, offer_start: bool = False
+) -> HTMLResponse:
     fields = _field("E-mail", "email", kind="email", value=email, autocomplete="username")
     fields += _field("Password", "password", kind="password", error=error, autocomplete="current-password")
     body = f'<div class="card"><h1>Sign in</h1>{_form("/sign-in", fields, "Sign in", {"next": next_page})}</div>' + (
@@ -82,6 +85,7 @@ def sign_in(next_page: str, *, email: str = "", error: str = "", offer_demo: boo
     return page("Sign in", body, status=401 if error else 200)
 
 
+START_OFFER = '<p class="soft">New here? <a href="/start">Create your company</a></p>'
 DEMO_OFFER = (
     '<div class="card"><h2>Just looking?</h2><p class="soft">The demo company has three stores, eight people and '
     "seven months of made-up work. Nobody is billed, nothing leaves this machine.</p>"
@@ -89,10 +93,16 @@ DEMO_OFFER = (
 )
 
 
-def password(error: str = "", *, forced: bool) -> HTMLResponse:
+def password(error: str = "", field: str = "password", *, forced: bool) -> HTMLResponse:
+    """`forced`: after a one-time password, which was typed a moment ago and is not asked for again."""
     why = "You signed in with a one-time password." if forced else "Your other sessions will be signed out."
-    fields = _field(
-        "New password", "password", kind="password", error=error, autocomplete="new-password",
+    errors = {field: error}
+    fields = "" if forced else _field(
+        "Present password", "present", kind="password", error=errors.get("present", ""),
+        autocomplete="current-password",
+    )  # fmt: skip
+    fields += _field(
+        "New password", "password", kind="password", error=errors.get("password", ""), autocomplete="new-password",
         hint="10 characters or more",
     )  # fmt: skip
     body = (
@@ -136,10 +146,10 @@ def _timezones(values: Mapping[str, str], errors: Mapping[str, str]) -> str:
         f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in sorted(timezones())
     )
     error = _error("timezone", errors.get("timezone", ""))
-    return f'<label>Time zone<select name="timezone">{options}</select>{error}</label>'
+    return f'<label>Time zone<select name="timezone">{options}</select></label>{error}'
 
 
-def demo(people: Sequence[Mapping[str, Any]]) -> HTMLResponse:
+def demo(people: Sequence[Mapping[str, Any]], *, offer_start: bool) -> HTMLResponse:
     """Enter the demo company as one of its people."""
     rows = "".join(
         f'<li><span>{escape(p["name"])}<br><span class="soft">{escape(p["role"].capitalize())}'
@@ -152,7 +162,7 @@ def demo(people: Sequence[Mapping[str, Any]]) -> HTMLResponse:
         '<div class="card"><h1>The demo company is ready</h1><p class="soft">Practice: nobody is billed, nothing '
         f'leaves this machine. Whose desk do you want to see?</p><ul class="people">{rows}</ul></div>'
     )
-    return page("Demo company", body)
+    return page("Demo company", body + (START_OFFER if offer_start else ""))
 
 
 def demo_progress(share: float, message: str) -> HTMLResponse:
@@ -187,7 +197,7 @@ def _field(
     attributes += ["required"] if required else []
     attributes += [f'aria-invalid="true" aria-describedby="{name}-error" autofocus'] if error else []
     note = f' <span class="soft">({escape(hint)})</span>' if hint else ""
-    return f"<label>{escape(label)}{note}<input {' '.join(attributes)}>{_error(name, error)}</label>"
+    return f"<label>{escape(label)}{note}<input {' '.join(attributes)}></label>{_error(name, error)}"
 
 
 def _error(name: str, error: str) -> str:

@@ -11,7 +11,6 @@ from ui import session
 from ui.session import Operator
 
 POLL = "1s"
-ACTIVE = ("pending", "running")
 ICONS = {
     "pending": ":material/hourglass_empty:",
     "running": ":material/progress_activity:",
@@ -26,24 +25,26 @@ def kind(job: Job) -> str:
     return KINDS.get(job.kind, job.kind.replace("_", " ").capitalize())
 
 
-def live(operator: Operator, load: Callable[[], list[Job]], draw: Callable[[Job], None], *, key: str) -> None:
-    """Draw the jobs that `load` returns, again each second while one of them runs; then run the page once more."""
-    jobs = load()
-    active = any(job.status in ACTIVE for job in jobs)
+def live(
+    operator: Operator, jobs: list[Job], load: Callable[[], list[Job]], draw: Callable[[Job], None], *, key: str
+) -> None:
+    """Draw `jobs`; while one of them is open, what `load` returns each second; then run the page once more."""
+    active = any(job.open for job in jobs)
+    first = [jobs]  # drawn as they are; later runs of the fragment read anew
 
     @st.fragment(run_every=POLL if active else None, key=key)
     def part() -> None:
         try:
             if session.current() is None:  # fragment runs do not pass the shell
                 st.rerun()
-            shown = load()
+            shown = first.pop() if first else load()
         except AppError as exc:
             st.warning(str(exc), icon=":material/cloud_off:")
             return
         for job in shown:
             draw(job)
-        if active and not any(job.status in ACTIVE for job in shown):
-            session.forget_stores(operator)
+        if active and not any(job.open for job in shown):
+            session.forget_numbers(operator)
             st.rerun()
 
     part()
@@ -51,7 +52,7 @@ def live(operator: Operator, load: Callable[[], list[Job]], draw: Callable[[Job]
 
 def bar(job: Job) -> None:
     """A running job's share and sentence; an ended one's sentence."""
-    if job.status in ACTIVE:
+    if job.open:
         st.progress(float(job.progress), text=f"{kind(job)}: {job.message}")
     elif job.status == "failed":
         st.error(job.error or "Failed.", icon=ICONS["failed"])
@@ -60,27 +61,31 @@ def bar(job: Job) -> None:
 
 
 def cancel_button(operator: Operator, job: Job) -> None:
-    stopping = job.cancel_requested_at is not None
-    if st.button(
-        "Stopping…" if stopping else "Cancel",
-        key=f"cancel_{job.id}",
-        disabled=stopping,
-        icon=":material/stop_circle:",
-    ):
-        act(lambda: queue.cancel(operator.database, job.id), "Asked to stop.")
+    label = "Stopping…" if job.stopping else "Cancel"
+    if st.button(label, key=f"cancel_{job.id}", disabled=job.stopping, icon=":material/stop_circle:"):
+        act(job, lambda: queue.cancel(operator.database, job.id), "Asked to stop.")
 
 
 def retry_button(operator: Operator, job: Job) -> None:
     if st.button("Retry", key=f"retry_{job.id}", icon=":material/replay:"):
-        act(lambda: queue.retry(operator.database, job.id), "Queued again.")
+        act(job, lambda: queue.retry(operator.database, job.id), "Queued again.")
 
 
-def act(run: Callable[[], object], done: str) -> None:
-    """Do it, say so and show the new state; or say why not, where the button is."""
+def act(job: Job, run: Callable[[], object], done: str) -> None:
+    """Do it, say so and show the new state; why it could not be done is kept for `refused`."""
     try:
         run()
     except AppError as exc:
-        st.error(str(exc), icon=":material/error:")
-        return
-    st.toast(done, icon=":material/check:")
+        st.session_state["job_refused"] = (job.id, exc)
+    else:
+        st.toast(done, icon=":material/check:")
     st.rerun()
+
+
+def refused(job: Job) -> AppError | None:
+    """Why the last click on this job's buttons was refused; told once."""
+    job_id, error = st.session_state.get("job_refused", (None, None))
+    if job_id != job.id:
+        return None
+    del st.session_state["job_refused"]
+    return error

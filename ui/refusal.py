@@ -13,7 +13,7 @@ from ui.session import Operator
 
 def show(operator: Operator, store: Store, why: Refusal, characters: int) -> None:
     """`characters` of the text that was refused tell how much shorter it must be."""
-    whose = store.name if why.scope == "store" else "the company"
+    whose = formats.plain(store.name) if why.scope == "store" else "the company"
     with st.container(border=True, key="refusal"):
         st.error(f"This month's quota of {whose} does not cover it. Nothing was bought.", icon=":material/block:")
         st.table(
@@ -34,7 +34,10 @@ def show(operator: Operator, store: Store, why: Refusal, characters: int) -> Non
                 ],
             }
         )
-        held_by(operator, store)
+        if why.scope == "store":
+            held_by(operator, store)
+        elif why.held > 0:
+            st.caption("Spent and held count all stores of the company.")
         ways_on(operator, store, why, characters)
 
 
@@ -47,8 +50,8 @@ def held_by(operator: Operator, store: Store) -> None:
 def ways_on(operator: Operator, store: Store, why: Refusal, characters: int) -> None:
     ways = []
     left = why.monthly_quota - why.current_costs - why.held
-    if left > 0 and why.estimate > 0:
-        fits = int(Decimal(characters) * left / why.estimate)
+    fits = int(Decimal(characters) * left / why.estimate) if left > 0 and why.estimate > 0 else 0
+    if fits:
         ways.append(f"Shorten the text: {fits:,} of its {characters:,} characters fit.")
     if why.held > 0:
         ways.append("Wait: what is held and not used comes back when that work ends.")

@@ -102,7 +102,7 @@ def with_cookie(response: Response, secret: str) -> Response:
         samesite="lax",
         secure=options.cookie_secure,
         path="/",
-        max_age=options.session_hours * 3600 + 86_400,  # outlives the session by a day, so that it can be renewed
+        max_age=options.session_hours * 3600 + 7_200,  # outlives the session as long as it can be renewed
     )
     return response
 
@@ -117,9 +117,11 @@ async def _in_thread(run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 @own_forms_only
 async def sign_in(request: Request) -> Response:
     if request.method == "GET":
-        if await _in_thread(identity.first_start) and not await _in_thread(demo.people):
+        new = await _in_thread(identity.first_start)
+        if new and not await _in_thread(demo.people):
             return RedirectResponse("/start", 303)
-        return html.sign_in(safe_next(request.query_params.get("next")), offer_demo=on_loopback(request))
+        next_page = safe_next(request.query_params.get("next"))
+        return html.sign_in(next_page, offer_demo=on_loopback(request), offer_start=new)
     form = await fields(request)
     email, next_page = form.get("email", ""), safe_next(form.get("next"))
     try:
@@ -144,8 +146,9 @@ async def sign_out(request: Request) -> Response:
     form = await fields(request)
     if form.get("everywhere"):
         person = await _in_thread(identity.load, secret)
-        if person:
-            await _in_thread(identity.sign_out_everywhere, person)
+        if person is None:
+            return html.sign_in("/", error="Your session had ended. Sign in, then sign out everywhere once more.")
+        await _in_thread(identity.sign_out_everywhere, person)
     elif secret:
         await _in_thread(identity.sign_out, secret)
     response = RedirectResponse("/sign-in", 303)
@@ -163,9 +166,13 @@ async def password(request: Request) -> Response:
         return html.password(forced=person.must_change)
     form = await fields(request)
     try:
-        await _in_thread(identity.change_password, person, secret, form.get("password", ""))
+        await _in_thread(
+            identity.change_password, person, secret, form.get("password", ""), present=form.get("present")
+        )
     except Unavailable:
         raise
+    except InvalidInput as exc:
+        return html.password(str(exc), exc.field or "password", forced=person.must_change)
     except AppError as exc:
         return html.password(str(exc), forced=person.must_change)
     return RedirectResponse("/", 303)
@@ -181,9 +188,9 @@ def setup_code() -> str:
 
 
 def announce_first_start() -> None:
-    """Print the set-up code while there is no company."""
+    """Print the set-up code while there is no company, whatever the log level."""
     if identity.first_start():
-        log.warning("No company yet. Set-up code for the first-admin form: %s", setup_code())
+        log.critical("No company yet. Set-up code for the first-admin form: %s", setup_code())
 
 
 @own_forms_only
@@ -249,7 +256,7 @@ async def show_demo(request: Request) -> Response:
         return RedirectResponse("/sign-in", 303)
     state = await _in_thread(demo.state)
     if state.people:
-        return html.demo(state.people)
+        return html.demo(state.people, offer_start=await _in_thread(identity.first_start))
     if state.job is None:
         return RedirectResponse("/sign-in", 303)
     if state.job["status"] in ("failed", "cancelled"):

@@ -7,10 +7,13 @@ from uuid import UUID
 import streamlit as st
 
 from services import identity, profiles
+from services.costs import reports
+from services.costs.reports import Dashboard
 from services.database.door import Database
 from services.errors import AppError
 from services.identity import Membership, Person, Role
 from services.profiles import Store
+from ui import formats
 from ui.gate import cookie_name
 
 ALL_STORES = "all"
@@ -52,12 +55,21 @@ def current() -> Person | None:
     return identity.load(cookie())
 
 
-def require(*roles: Role) -> Operator:
-    """The operator of this page; without a session, or with another role, the page ends with a sentence."""
+def signed_in() -> Person:
+    """The signed-in person; without a session the page ends with a sentence."""
     try:
         person = current()
-        if person is None:
-            _session_ended()
+    except AppError as exc:
+        _stop_with(str(exc))
+    if person is None:
+        _session_ended()
+    return person
+
+
+def require(*roles: Role) -> Operator:
+    """The operator of this page; without a session, or with another role, the page ends with a sentence."""
+    person = signed_in()
+    try:
         member = identity.membership(person, _chosen_account())
     except AppError as exc:
         _stop_with(str(exc))
@@ -99,9 +111,33 @@ def stores(operator: Operator) -> list[Store]:
     return _stores(operator.account_id, operator.person.id, operator.role, operator.database)
 
 
-def forget_stores(operator: Operator) -> None:
-    """After something was bought or changed: read the quota anew."""
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
+def _store_dashboard(
+    account_id: UUID, person_id: UUID, role: Role, profile_id: UUID, time_range: str, _database: Database
+) -> Dashboard:
+    return reports.profile_dashboard(_database, profile_id, time_range)
+
+
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
+def _company_dashboard(
+    account_id: UUID, person_id: UUID, role: Role, time_range: str, _database: Database
+) -> Dashboard:
+    return reports.account_dashboard(_database, account_id, time_range)
+
+
+def dashboard(operator: Operator, store: Store | None, time_range: str) -> Dashboard:
+    """Of one store, or (None) of all of the operator's, at most 30 s old."""
+    who = (operator.account_id, operator.person.id, operator.role)
+    if store:
+        return _store_dashboard(*who, store.id, time_range, operator.database)
+    return _company_dashboard(*who, time_range, operator.database)
+
+
+def forget_numbers(operator: Operator) -> None:
+    """After something was bought or changed: read quotas and dashboards anew."""
     _stores.clear(operator.account_id, operator.person.id, operator.role)
+    _store_dashboard.clear()
+    _company_dashboard.clear()
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=2_000, show_spinner=False)
@@ -135,7 +171,7 @@ def _ask_for_store(choices: list[Store]) -> NoReturn:
     st.info("This page works for one store. Choose which:", icon=":material/storefront:")
     with st.container(horizontal=True):
         for store in choices[:12]:
-            st.button(store.label, key=f"choose_{store.slug}", on_click=choose, args=(store.slug,))
+            st.button(formats.plain(store.label), key=f"choose_{store.slug}", on_click=choose, args=(store.slug,))
     if len(choices) > 12:
         st.caption(f"The switcher in the sidebar has all {len(choices)}.")
     st.stop()

@@ -8,13 +8,14 @@ import streamlit as st
 
 from services import demo
 from services.errors import AppError
+from services.identity import Person
 from services.profiles import Store
 from ui import formats, session
 from ui.session import ALL_STORES, Operator
 
 HERE = Path(__file__).parent
 
-st.set_page_config(page_title="Clipdesk", page_icon="🎬", layout="wide")
+st.set_page_config(page_icon="🎬", layout="wide")  # each page brings its own title
 st.logo(HERE / "logo.svg", size="large")
 st.html(HERE / "style.css")
 
@@ -44,8 +45,9 @@ def navigation(role: str) -> st.Page:
     )
 
 
-def company_switcher(operator: Operator) -> None:
-    companies = {str(m.account_id): m.account_name for m in operator.person.memberships}
+def company_switcher(person: Person) -> None:
+    """Drawn before anything asks which company it is: only then the address has its say."""
+    companies = {str(m.account_id): m.account_name for m in person.memberships}
     if len(companies) > 1:
         st.selectbox("Company", list(companies), format_func=companies.get, key="account", bind="query-params")
 
@@ -75,7 +77,7 @@ def quota_gauge(store: Store) -> None:
 
 def account_box(operator: Operator) -> None:
     """Who is signed in, and the ways out. Forms, because only a POST may end a session."""
-    st.caption(f"{operator.person.name} · {operator.role.capitalize()}")
+    st.caption(f"{formats.plain(operator.person.name)} · {operator.role.capitalize()}")
     st.html(
         '<div class="desk-account">'
         '<form method="post" action="/sign-out"><button>Sign out</button></form>'
@@ -100,19 +102,24 @@ def demo_box(operator: Operator) -> None:
 
 
 def sidebar(operator: Operator) -> None:
-    company_switcher(operator)
     store_switcher(session.stores(operator))
     store = session.chosen_store(operator)
     if store:
         quota_gauge(store)
         if store.suspended:
-            st.error(f"Suspended: {store.suspended_reason or 'no reason given'}", icon=":material/pause_circle:")
+            st.error(
+                f"Suspended: {formats.plain(store.suspended_reason or 'no reason given')}",
+                icon=":material/pause_circle:",
+            )
     st.divider()
     if operator.membership.is_demo:
         demo_box(operator)
     account_box(operator)
 
 
+person = session.signed_in()
+with st.sidebar:
+    company_switcher(person)
 operator = session.require()
 page = navigation(operator.role)
 try:

@@ -55,14 +55,14 @@ def expected_version() -> str:
 def migrate(url: str, passwords: Mapping[str, str], folder: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing; returns the versions applied. `passwords` are those of the logins.
 
-    Raises `SchemaMismatch` when an applied file changed or vanished.
+    Raises `SchemaMismatch` when an applied file changed or vanished, `SettingsInvalid` when the login may not migrate.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(%s)", (LOCK,))
         try:
             if _is_superuser(connection):
                 _prelude(connection, passwords)
-            connection.execute(sql.SQL("set role {}").format(sql.Identifier(ADMIN)))
+            _become_admin(connection)
             return _apply(connection, folder)
         finally:
             connection.execute("reset role")
@@ -72,6 +72,15 @@ def migrate(url: str, passwords: Mapping[str, str], folder: Path = MIGRATIONS) -
 def _is_superuser(connection: Connection) -> bool:
     row = connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
     return bool(row and row[0])
+
+
+def _become_admin(connection: Connection) -> None:
+    try:
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(ADMIN)))
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as exc:
+        raise SettingsInvalid(
+            f"Setting DATABASE_ADMIN_URL: the first time it needs a superuser's address, later that of {ADMIN} will do."
+        ) from exc
 
 
 def _prelude(connection: Connection, passwords: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from services.jobs import periodic
 from services.jobs.context import Context
 from services.speech import generation
 
-# Returns the job's result, plain JSON, or None. What it raises ends the attempt: see worker.failure.
+# Returns the job's result, plain JSON, or None. What it raises ends the attempt: see attempt.failure.
 Handler = Callable[[Context], dict[str, Any] | None]
 
 

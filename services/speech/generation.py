@@ -51,16 +51,6 @@ class SpeechOrder(BaseModel):
         return self.model_dump(mode="json")
 
 
-class CompanyLimit(BaseModel):
-    """The company's own limit this month, in US dollars; None = no limit."""
-
-    model_config = ConfigDict(frozen=True)
-
-    limit: Decimal | None
-    left: Decimal | None
-    exceeded: bool
-
-
 class Quote(BaseModel):
     """What an order would cost now, in US dollars, and whether this calendar month (UTC) has room for it."""
 
@@ -70,7 +60,7 @@ class Quote(BaseModel):
     estimate: Decimal
     allow_free_over_quota: bool
     store: Quota
-    company: CompanyLimit
+    company: Quota  # over all of its stores
     existing: UUID | None  # the same speech, made before: reusing it costs nothing
     running: UUID | None  # a job that makes the same speech right now
 
@@ -93,37 +83,25 @@ class Quote(BaseModel):
 
     @property
     def refusal(self) -> Refusal | None:
-        """Why a hold would be refused right now, or None. Of the company, spent and held are one sum."""
+        """Why a hold would be refused right now, or None."""
         if self.free and self.allow_free_over_quota:
             return None
-        return self._store_refusal() or self._company_refusal()
+        return self._refused_by("store", self.store) or self._refused_by("company", self.company)
 
-    def _store_refusal(self) -> Refusal | None:
-        store = self.store
-        if store.limit is None:
+    def _refused_by(self, scope: str, quota: Quota) -> Refusal | None:
+        if quota.limit is None:
             return None
-        shortfall = store.settled + store.held + self.estimate - store.limit
-        if shortfall <= 0 and store.settled < store.limit:
+        shortfall = quota.settled + quota.held + self.estimate - quota.limit
+        if shortfall <= 0 and not quota.exceeded:
             return None
-        return self._refusal("store", store.limit, store.settled, store.held)
-
-    def _company_refusal(self) -> Refusal | None:
-        company = self.company
-        if company.limit is None or company.left is None:
-            return None
-        if not company.exceeded and self.estimate <= company.left:
-            return None
-        return self._refusal("company", company.limit, company.limit - company.left, Decimal(0))
-
-    def _refusal(self, scope: str, limit: Decimal, spent: Decimal, held: Decimal) -> Refusal:
         return Refusal(
             message=f"This month's quota of the {scope} does not cover it.",
             scope=scope,
-            current_costs=spent,
-            held=held,
+            current_costs=quota.settled,
+            held=quota.held,
             estimate=self.estimate,
-            monthly_quota=limit,
-            shortfall=max(spent + held + self.estimate - limit, Decimal(0)),
+            monthly_quota=quota.limit,
+            shortfall=max(shortfall, Decimal(0)),
         )
 
 

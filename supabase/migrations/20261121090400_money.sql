@@ -63,7 +63,7 @@ create table public.quota_counters (
 ) with (fillfactor = 50);                                      -- room for updates in place
 create index quota_counters_account on public.quota_counters (account_id, month);
 
--- No foreign keys, as in the ledger: hold_cost has read the store, stores are never deleted, and the check would lock the
+-- No foreign keys, as in the ledger: hold_cost has read the store, only the demo's are ever deleted, and the check would lock the
 -- store's row in every hold.
 create table public.cost_holds (
     request_id   uuid primary key,
@@ -76,6 +76,7 @@ create table public.cost_holds (
     held_usd     private.amount_held not null,                 -- what is still set aside
     booked_usd   numeric(14,6) not null default 0,
     limit_usd    numeric(10,2),                                -- the store's limit in force; null = none
+    company_limit_usd numeric(10,2),                           -- the company's; null = none
     left_usd     numeric(14,6),                                -- the answer given
     state        private.hold_state not null default 'reserved',
     occurred_at  timestamptz not null,

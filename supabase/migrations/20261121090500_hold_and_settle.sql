@@ -160,9 +160,9 @@ begin
     update public.quota_counters c set held_usd = c.held_usd + p_estimate_usd
     where c.scope_id in (p_profile_id, v_store.account_id) and c.month = v_month;
     insert into public.cost_holds (request_id, account_id, profile_id, user_id, job_id, service, estimate_usd, held_usd,
-                                   limit_usd, left_usd, occurred_at, month)
+                                   limit_usd, company_limit_usd, left_usd, occurred_at, month)
     values (p_request_id, v_store.account_id, p_profile_id, p_user_id, p_job_id, p_service, p_estimate_usd,
-            p_estimate_usd, v_own.limit_usd, v_left, v_now, v_month)
+            p_estimate_usd, v_own.limit_usd, v_company.limit_usd, v_left, v_now, v_month)
     on conflict do nothing;
     if not found then                                          -- the same id under another counter, this very instant
         perform private.fail('40001', 'The same request is under way.');
@@ -439,12 +439,12 @@ $$;
 create function private.check_money(p_account_id uuid, p_month date)
 returns table (scope_id uuid, what text, stored numeric, ledger numeric)
 language sql stable security definer set search_path = '' as $$
-    with ledger as (
+    with ledger as materialized (                               -- once, not for each store
         select e.profile_id, sum(e.cost_usd) filter (where e.counts_to_quota) as settled, count(*) as entries
         from public.cost_entries e
         where e.account_id = p_account_id and e.booked_on >= p_month and e.booked_on < p_month + interval '1 month'
         group by grouping sets ((e.profile_id), ())),
-    holds as (
+    holds as materialized (
         select h.profile_id, sum(h.held_usd) as held from public.cost_holds h
         where h.account_id = p_account_id and h.month = p_month group by grouping sets ((h.profile_id), ())),
     facts as (

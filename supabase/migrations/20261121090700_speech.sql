@@ -7,18 +7,20 @@ create function private.speech_hash(p_speech jsonb) returns text language sql im
         'UTF8')), 'hex')
 $$;
 
--- Money of a limit this month: {scope, limit, settled, held, left} as text; limit and left null = no limit.
+-- Money of a limit this month: {limit, settled, held, left} as text and exceeded; limit and left null = no limit.
 create function private.quota_state(p_account_id uuid, p_profile_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
-    select jsonb_build_object(
-        'limit', l.usd::text, 'settled', coalesce(c.settled_usd, 0)::text, 'held', coalesce(c.held_usd, 0)::text,
-        'left', case when l.usd is not null
-                     then greatest(l.usd - coalesce(c.settled_usd, 0) - coalesce(c.held_usd, 0), 0)::text end,
-        'exceeded', coalesce(coalesce(c.settled_usd, 0) >= l.usd, false))
-    from (select private.limit_in_force(p_account_id, p_profile_id) as usd) l
-    left join public.quota_counters c
-        on c.scope_id = coalesce(p_profile_id, p_account_id) and c.month = private.month_of(private.utc_now())
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+    return (
+        select jsonb_build_object(
+            'limit', l.usd::text, 'settled', coalesce(c.settled_usd, 0)::text, 'held', coalesce(c.held_usd, 0)::text,
+            'left', case when l.usd is not null
+                         then greatest(l.usd - coalesce(c.settled_usd, 0) - coalesce(c.held_usd, 0), 0)::text end,
+            'exceeded', coalesce(coalesce(c.settled_usd, 0) >= l.usd, false))
+        from (select private.limit_in_force(p_account_id, p_profile_id) as usd) l
+        left join public.quota_counters c
+            on c.scope_id = coalesce(p_profile_id, p_account_id) and c.month = private.month_of(private.utc_now()));
+end $$;
 
 -- A store in which the person works, or PT404/PT403.
 create function private.my_work_profile(p_profile_id uuid) returns public.profiles
@@ -38,7 +40,8 @@ end $$;
 
 -- What a text would cost: {characters, estimate, store, company, existing, running}. Prices and counts are SQL's own.
 create function private.speech_quote(p_profile_id uuid, p_speech jsonb) returns jsonb
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_store      public.profiles := private.my_work_profile(p_profile_id);
     v_characters integer := char_length(btrim(p_speech ->> 'text'));
@@ -53,7 +56,7 @@ begin
         'characters', v_characters, 'estimate', v_cost::text, 'unit_price', v_prices -> 'characters',
         'allow_free_over_quota', v_store.allow_free_voices_over_quota,
         'store', private.quota_state(v_store.account_id, p_profile_id),
-        'company', private.quota_state(v_store.account_id, null) - 'settled' - 'held',
+        'company', private.quota_state(v_store.account_id, null),
         'existing', (select a.id from public.speech_assets a
                      where a.profile_id = p_profile_id and a.content_hash = v_hash and a.deleted_at is null
                      order by a.created_at desc limit 1),
@@ -169,6 +172,8 @@ language sql stable security definer set search_path = '' as $$
     select coalesce(array_agg(p), '{}') from unnest(p_paths) p
     where exists (select from public.speech_assets a where a.media_path = p)
        or exists (select from public.clips c where p in (c.media_path, c.thumbnail_path))
+       or exists (select from public.jobs j              -- written a moment ago, its step not stored yet
+                  where j.status = 'running' and p like '%/' || j.id || '-' || j.attempt_token || '.%')
        or exists (select from public.job_steps s join public.jobs j on j.id = s.job_id
                   where s.outcome ->> 'media_path' = p and j.status in ('pending', 'running'))
 $$;

@@ -1,4 +1,5 @@
 -- What the pages read: one function a page. Reading costs the same however long the ledger grows: sums only.
+-- In plpgsql with generic plans: functions in SQL are planned at each call, which took a third of a dashboard's time.
 
 -- First UTC day of a range and the width of its bars. 7d = today and the six days before. 'all': bars are months.
 create function private.range_start(p_range text, out from_day date, out bucket text)
@@ -14,71 +15,86 @@ begin
     end if;
 end $$;
 
-create function private.utc_day(p_at timestamptz) returns date language sql immutable set search_path = '' as
-    $$ select (p_at at time zone 'UTC')::date $$;
 -- By way of timestamp: a date itself would first become midnight in the session's own zone.
 create function private.utc_start(p_day date) returns timestamptz language sql immutable set search_path = '' as
     $$ select p_day::timestamp at time zone 'UTC' $$;
 
 -- Spend by bar and service, and what was made by bar and kind, of some stores.
 create function private.spend_series(p_profile_ids uuid[], p_from date, p_bucket text) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(jsonb_build_object('day', s.day, 'service', s.service, 'usd', s.usd::text)
-                              order by s.day, s.service), '[]')
-    from (select date_trunc(p_bucket, d.day)::date as day, d.service, sum(d.total_cost_usd + d.other_cost_usd) as usd
-          from public.cost_daily d where d.profile_id = any (p_profile_ids) and d.day >= p_from
-          group by 1, 2) s
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('day', s.day, 'service', s.service, 'usd', s.usd::text)
+                                  order by s.day, s.service), '[]')
+        from (select date_trunc(p_bucket, d.day::timestamp)::date as day, d.service,
+                     sum(d.total_cost_usd + d.other_cost_usd) as usd
+              from public.cost_daily d where d.profile_id = any (p_profile_ids) and d.day >= p_from
+              group by 1, 2) s);
+end $$;
 
 create function private.activity_series(p_profile_ids uuid[], p_from date, p_bucket text) returns jsonb
-language sql stable set search_path = '' as $$
-    with made as (
-        select 'speech' as kind, a.created_at from public.speech_assets a
-        where a.profile_id = any (p_profile_ids) and a.created_at >= private.utc_start(p_from) and a.deleted_at is null
-        union all
-        select 'clips', c.created_at from public.clips c
-        where c.profile_id = any (p_profile_ids) and c.created_at >= private.utc_start(p_from) and c.deleted_at is null
-        union all
-        select 'projects', r.created_at from public.projects r
-        where r.profile_id = any (p_profile_ids) and r.created_at >= private.utc_start(p_from) and r.deleted_at is null)
-    select coalesce(jsonb_agg(jsonb_build_object('day', m.day, 'kind', m.kind, 'count', m.n) order by m.day, m.kind), '[]')
-    from (select date_trunc(p_bucket, private.utc_day(x.created_at))::date as day, x.kind, count(*) as n
-          from made x group by 1, 2) m
-$$;
+language plpgsql stable set search_path = '' as $$
+declare
+    v_from timestamptz := private.utc_start(p_from);
+begin
+    return (
+        with made as (
+            select 'speech' as kind, a.created_at from public.speech_assets a
+            where a.profile_id = any (p_profile_ids) and a.created_at >= v_from and a.deleted_at is null
+            union all
+            select 'clips', c.created_at from public.clips c
+            where c.profile_id = any (p_profile_ids) and c.created_at >= v_from and c.deleted_at is null
+            union all
+            select 'projects', r.created_at from public.projects r
+            where r.profile_id = any (p_profile_ids) and r.created_at >= v_from and r.deleted_at is null)
+        select coalesce(jsonb_agg(jsonb_build_object('day', m.day, 'kind', m.kind, 'count', m.n)
+                                  order by m.day, m.kind), '[]')
+        from (select date_trunc(p_bucket, x.created_at at time zone 'UTC')::date as day, x.kind, count(*) as n
+              from made x group by 1, 2) m);
+end $$;
 
 create function private.work_counts(p_profile_ids uuid[], p_from date) returns jsonb
-language sql stable set search_path = '' as $$
-    select jsonb_build_object(
-        'projects_count', (select count(*) from public.projects r where r.profile_id = any (p_profile_ids)
-                           and r.created_at >= private.utc_start(p_from) and r.deleted_at is null),
-        'clips_count', count(*),
-        'rendered_count', count(*) filter (where c.final_status = 'completed'),
-        'speech_count', (select count(*) from public.speech_assets a where a.profile_id = any (p_profile_ids)
-                         and a.created_at >= private.utc_start(p_from) and a.deleted_at is null))
-    from public.clips c
-    where c.profile_id = any (p_profile_ids) and c.created_at >= private.utc_start(p_from) and c.deleted_at is null
-$$;
+language plpgsql stable set search_path = '' as $$
+declare
+    v_from timestamptz := private.utc_start(p_from);
+begin
+    return (
+        select jsonb_build_object(
+            'projects_count', (select count(*) from public.projects r where r.profile_id = any (p_profile_ids)
+                               and r.created_at >= v_from and r.deleted_at is null),
+            'clips_count', count(*),
+            'rendered_count', count(*) filter (where c.final_status = 'completed'),
+            'speech_count', (select count(*) from public.speech_assets a where a.profile_id = any (p_profile_ids)
+                             and a.created_at >= v_from and a.deleted_at is null))
+        from public.clips c
+        where c.profile_id = any (p_profile_ids) and c.created_at >= v_from and c.deleted_at is null);
+end $$;
 
-create function private.cost_totals(p_profile_ids uuid[], p_from date) returns jsonb
-language sql stable set search_path = '' as $$
-    with services as (
-        select d.service, sum(d.total_cost_usd + d.other_cost_usd) as usd
-        from public.cost_daily d where d.profile_id = any (p_profile_ids) and d.day >= p_from group by d.service)
-    select jsonb_build_object(
-        'elevenlabs', coalesce(sum(s.usd) filter (where s.service = 'elevenlabs'), 0)::text,
-        'gemini', coalesce(sum(s.usd) filter (where s.service = 'gemini'), 0)::text,
-        'total', coalesce(sum(s.usd), 0)::text,
-        'by_service', coalesce(jsonb_object_agg(s.service, s.usd::text) filter (where s.service is not null), '{}'))
-    from services s
-$$;
+-- Totals by service of what spend_series returned.
+create function private.cost_totals(p_spend jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+    return (
+        with services as (
+            select b.service, sum(b.usd) as usd
+            from jsonb_to_recordset(p_spend) as b(service text, usd numeric) group by b.service)
+        select jsonb_build_object(
+            'elevenlabs', coalesce(sum(s.usd) filter (where s.service = 'elevenlabs'), 0)::text,
+            'gemini', coalesce(sum(s.usd) filter (where s.service = 'gemini'), 0)::text,
+            'total', coalesce(sum(s.usd), 0)::text,
+            'by_service', coalesce(jsonb_object_agg(s.service, s.usd::text) filter (where s.service is not null), '{}'))
+        from services s);
+end $$;
 
 create function private.profile_dashboard(p_profile_id uuid, p_range text) returns jsonb
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_store  public.profiles;
     v_from   date;
     v_bucket text;
     v_quota  jsonb;
+    v_spend  jsonb;
 begin
     select r.from_day, r.bucket into v_from, v_bucket from private.range_start(p_range) r;
     select * into v_store from public.profiles p
@@ -87,17 +103,18 @@ begin
         perform private.fail('PT404', 'Store not found.');
     end if;
     v_quota := private.quota_state(v_store.account_id, p_profile_id);
+    v_spend := private.spend_series(array[p_profile_id], v_from, v_bucket);
     return jsonb_build_object(
         'profile_id', p_profile_id, 'time_range', p_range, 'bucket', v_bucket, 'from_day', v_from,
         'as_of', private.utc_now(),
         'stats', private.work_counts(array[p_profile_id], v_from),
-        'costs', private.cost_totals(array[p_profile_id], v_from) || jsonb_build_object(
+        'costs', private.cost_totals(v_spend) || jsonb_build_object(
             'monthly', v_quota -> 'settled',
             'monthly_quota', coalesce(v_quota ->> 'limit', '0'),
             'quota_remaining', case when v_quota ->> 'limit' is not null then
                 greatest((v_quota ->> 'limit')::numeric - (v_quota ->> 'settled')::numeric, 0)::text end),
         'quota', v_quota,
-        'spend', private.spend_series(array[p_profile_id], v_from, v_bucket),
+        'spend', v_spend,
         'activity', private.activity_series(array[p_profile_id], v_from, v_bucket),
         'recent_clips', (
             select coalesce(jsonb_agg(to_jsonb(c) order by c.created_at desc), '[]')
@@ -109,11 +126,13 @@ end $$;
 -- All stores of a company that the person sees, worst first: used up, then near the limit, then with failed jobs.
 -- What archived stores made and spent stays in the sums, so that they agree with the company's quota.
 create function private.account_dashboard(p_account_id uuid, p_range text) returns jsonb
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_ids    uuid[];
     v_from   date;
     v_bucket text;
+    v_spend  jsonb;
 begin
     select r.from_day, r.bucket into v_from, v_bucket from private.range_start(p_range) r;
     if p_account_id not in (select private.my_account_ids()) then
@@ -121,15 +140,16 @@ begin
     end if;
     select coalesce(array_agg(p.id), '{}') into v_ids from public.profiles p
     where p.account_id = p_account_id and p.id in (select private.my_profile_ids());
+    v_spend := private.spend_series(v_ids, v_from, v_bucket);
     return jsonb_build_object(
         'time_range', p_range, 'bucket', v_bucket, 'from_day', v_from, 'as_of', private.utc_now(),
         'stats', private.work_counts(v_ids, v_from),
-        'costs', private.cost_totals(v_ids, v_from) || jsonb_build_object('monthly', (
+        'costs', private.cost_totals(v_spend) || jsonb_build_object('monthly', (
             select coalesce(sum(m.total_cost_usd), 0)::text from public.profile_monthly_costs m
             where m.profile_id = any (v_ids) and m.month = private.month_of(private.utc_now()))),
         'quota', case when p_account_id in (select private.my_account_ids('{admin,finance}'))
                       then private.quota_state(p_account_id, null) end,
-        'spend', private.spend_series(v_ids, v_from, v_bucket),
+        'spend', v_spend,
         'activity', private.activity_series(v_ids, v_from, v_bucket),
         'stores', private.store_rows(p_account_id, v_ids, v_from));
 end $$;
@@ -186,7 +206,7 @@ begin
             'as_of', private.utc_now(),
             'all_time', coalesce(sum(d.total_cost_usd + d.other_cost_usd), 0)::text,
             'today', coalesce(sum(d.total_cost_usd + d.other_cost_usd)
-                              filter (where d.day = private.utc_day(private.utc_now())), 0)::text)
+                              filter (where d.day = (private.utc_now() at time zone 'UTC')::date), 0)::text)
         from public.cost_daily d
         where d.account_id = p_account_id and (p_profile_id is null or d.profile_id = p_profile_id)
           and d.profile_id in (select private.my_profile_ids()));

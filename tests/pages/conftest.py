@@ -22,9 +22,9 @@ Opened = Callable[..., AppTest]
 @pytest.fixture
 def sign_in(desk: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID | None], str | None]:
     """Make this person the one whose cookie the browser holds; None: nobody."""
-    st.cache_data.clear()
 
     def as_person(person_id: UUID | None) -> str | None:
+        st.cache_data.clear()
         secret = identity.open_session(person_id, address="127.0.0.1", agent="test") if person_id else None
         monkeypatch.setattr(session, "cookie", lambda: secret)
         return secret
@@ -36,9 +36,11 @@ def sign_in(desk: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID | No
 def open_page(sign_in: Callable[[UUID | None], str | None]) -> Opened:
     """`open_page(person, "voice", store="s-1")`: the page as that person sees it first."""
 
-    def opened(person_id: UUID | None, page: str = "overview", store: str | None = None) -> AppTest:
+    def opened(person_id: UUID | None, page: str = "overview", store: str | None = None, **address: str) -> AppTest:
         sign_in(person_id)
         test = AppTest.from_file(str(SHELL), default_timeout=20)
+        for name, value in address.items():
+            test.query_params[name] = value
         if store:
             test.session_state["profile"] = store
         test.run()
@@ -61,7 +63,7 @@ def work() -> Callable[[], None]:
 
 def texts(test: AppTest) -> str:
     """Everything readable on the page, for looking a sentence up."""
-    kinds = ("title", "subheader", "markdown", "caption", "text", "error", "warning", "info", "success")
+    kinds = ("title", "header", "markdown", "caption", "text", "error", "warning", "info", "success")
     return "\n".join(str(element.value) for kind in kinds for element in getattr(test, kind))
 
 

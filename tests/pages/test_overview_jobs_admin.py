@@ -1,5 +1,6 @@
 """Overview, Jobs and Admin as each role sees them."""
 
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from services.speech import generation
 from services.speech.generation import SpeechOrder
 from tests.builders import World, speech
 from tests.pages.conftest import slug, texts
+from ui import charts
 
 
 def order(desk: World, store: UUID, person: UUID, text: str = "Fresh bread at six.") -> UUID:
@@ -43,9 +45,35 @@ class TestOverview:
     def test_range_in_the_address_is_obeyed(self, desk: World, open_page):
         account = desk.company()
         desk.store(account)
-        test = open_page(desk.person(account, "admin"))
-        test.segmented_control(key="range").set_value("7d").run()
+        test = open_page(desk.person(account, "admin"), range="7 days")
         assert any(metric.label == "Spent, 7 days" for metric in test.metric)
+
+    def test_ones_own_work_counts_at_once(self, desk: World, open_page, work):
+        account = desk.company()
+        store = desk.store(account)
+        person = desk.person(account, "manager", store)
+        test = open_page(person, store=slug(desk, store))
+        assert {m.label: m.value for m in test.metric}["Speech, 30 days"] == "0"
+        voice = test.switch_page("../pages/voice.py").run()
+        voice.radio(key="voice_provider").set_value("hibari")
+        voice.text_area(key="voice_text").set_value("Counted at once.").run()
+        voice.button(key="voice_generate").click().run()
+        work(desk)
+        overview = voice.switch_page("../pages/overview.py").run()
+        assert {m.label: m.value for m in overview.metric}["Speech, 30 days"] == "1"
+
+    def test_today_is_the_utc_day_whatever_the_servers_zone(self, desk: World, open_page, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(charts, "stacked_bars", lambda *_, last, **__: drawn.append(last) or {"data": []})
+        account = desk.company()
+        store = desk.store(account)
+        desk.set_clock(datetime(2026, 11, 21, 2, tzinfo=UTC))
+        desk.spend(store, "1")
+        desk.execute(f"alter database {desk.admin.info.dbname} set timezone = 'America/New_York'")
+        for pool in (desk.doors.app_pool, desk.doors.worker_pool):
+            pool.check()
+        open_page(desk.person(account, "admin"), store=slug(desk, store))
+        assert drawn == [date(2026, 11, 21)]
 
     def test_first_steps_are_ticked_by_fact(self, desk: World, open_page):
         account = desk.company()
@@ -86,6 +114,29 @@ class TestJobs:
         test.run()
         test.button(key=f"retry_{job}").click().run()
         assert queue.get_job(desk.as_person(person), job).status == "pending"
+
+    def test_a_refused_retry_explains_itself(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account, quota="10")
+        person = desk.person(account, "manager", store)
+        job = order(desk, store, person, "x" * 100)
+        test = open_page(person, "jobs", slug(desk, store))
+        test.button(key=f"cancel_{job}").click().run()
+        desk.spend(store, "9.99")
+        test.run()
+        test.button(key=f"retry_{job}").click().run()
+        assert "does not cover it" in texts(test)
+        assert list(test.table[0].value["Amount"])[-1] == "$0.0200"
+
+    def test_an_archived_stores_job_is_named_so_and_not_retried(self, desk: World, open_page):
+        account = desk.company()
+        store = desk.store(account)
+        job = order(desk, store, desk.person(account, "manager", store))
+        desk.execute("update public.jobs set status = 'failed', error = 'x' where id = %s", job)
+        desk.execute("update public.profiles set archived_at = now() where id = %s", store)
+        test = open_page(desk.person(account, "admin"), "jobs")
+        assert "A store that was archived" in texts(test)
+        assert not [button for button in test.button if button.key == f"retry_{job}"]
 
     def test_a_failure_is_a_sentence(self, desk: World, open_page):
         account = desk.company()
@@ -160,6 +211,18 @@ class TestAdmin:
         submit(test, "Add person")
         assert len(test.code[0].value) >= 16
         assert desk.value("select must_change from auth.users where email = 'mia@example.test'")
+
+    def test_a_second_click_does_not_lose_the_password(self, desk: World, open_page):
+        account = desk.company()
+        desk.store(account)
+        test = open_page(desk.person(account, "admin"), "admin")
+        test.text_input(key="person_name").set_value("Fin")
+        test.text_input(key="person_email").set_value("fin@example.test")
+        test.radio(key="person_role").set_value("finance")
+        submit(test, "Add person")
+        password = test.code[0].value
+        submit(test, "Add person")
+        assert test.code[0].value == password
 
     def test_a_manager_without_a_store_is_said_beside_the_field(self, desk: World, open_page):
         account = desk.company()

@@ -75,12 +75,34 @@ def test_a_page_left_open_is_out_when_the_session_ends(desk: World, open_page):
     assert "Your session has ended" in test.warning[0].value
 
 
-def test_a_store_archived_meanwhile_is_no_longer_shown(desk: World, open_page):
+def test_an_archived_store_in_the_address_is_said(desk: World, open_page):
     account = desk.company()
-    gone = desk.store(account, "Gone")
-    test = open_page(desk.person(account, "admin"), store=slug(desk, gone))
+    gone = desk.store(account, "Gone", code="7")
+    admin = desk.person(account, "admin")
+    test = open_page(admin, profile="7 · Gone")
     assert test.title[0].value == "Gone"
     desk.execute("update public.profiles set archived_at = now() where id = %s", gone)
-    fresh = open_page(desk.person(account, "admin"), store="no-such-store")
-    assert not fresh.exception
-    assert fresh.title[0].value == "All my stores"
+    later = open_page(admin, profile="7 · Gone")
+    assert not later.exception
+    assert later.title[0].value == "All my stores"
+    assert "not one of yours, or was archived" in texts(later)
+
+
+def test_an_address_of_the_second_company_shows_all_of_it(desk: World, open_page):
+    first, second = desk.company("Alpha"), desk.company("Zeta")
+    desk.store(first, "Here")
+    desk.store(second, "Abroad", code="900")
+    person = desk.person(first, "admin")
+    desk.insert("public.members", account_id=second, person_id=person, role="finance")
+    test = open_page(person, account="Zeta", profile="900 · Abroad")
+    assert test.title[0].value == "Abroad"
+    assert "· Finance" in texts(test)
+    assert "not one of yours" not in texts(test)
+
+
+def test_names_are_shown_as_typed(desk: World, open_page):
+    account = desk.company()
+    store = desk.store(account, "[x](http://evil.example) $1 $2 :red[z]")
+    test = open_page(desk.person(account, "admin", name="_A_"), store=slug(desk, store))
+    assert test.title[0].value == r"\[x\](http\://evil.example) \$1 \$2 \:red\[z\]"
+    assert r"\_A\_" in texts(test)

@@ -1,7 +1,10 @@
 """Voice: the price before the button, the order, the result, and every refusal beside its cause."""
 
+from uuid import uuid4
+
 import pytest
 
+from services.errors import Unavailable
 from services.speech import generation
 from services.speech.generation import SpeechOrder
 from tests.builders import World, speech
@@ -95,6 +98,65 @@ def test_a_refusal_explains_itself_in_arithmetic(desk: World, voice):
     assert "Ask an admin to raise the quota" in texts(test)
     assert test.button(key="voice_generate").disabled
     assert test.text_area(key="voice_text").value == "x" * 100
+
+
+def test_what_exists_is_offered_beyond_the_quota(desk: World, voice, work):
+    test, store, _ = voice("10")
+    type_text(test, LINE)
+    test.button(key="voice_generate").click().run()
+    work(desk)
+    desk.execute("update public.profiles set monthly_quota_usd = 0.01 where id = %s", store)
+    test.run()
+    assert "does not cover it" in texts(test)
+    assert "use it for nothing" in texts(test)
+
+
+def test_a_lost_answer_does_not_block_the_next_text(desk: World, voice, monkeypatch):
+    test, _, _ = voice("10")
+    type_text(test, LINE)
+    ordered = generation.order_speech
+
+    def lost(*args):
+        ordered(*args)
+        raise Unavailable
+
+    monkeypatch.setattr(generation, "order_speech", lost)
+    test.button(key="voice_generate").click().run()
+    monkeypatch.setattr(generation, "order_speech", ordered)
+    type_text(test, "Another line, after the lost answer.")
+    test.button(key="voice_generate").click().run()
+    assert not test.error
+    assert desk.value("select count(*) from public.jobs where kind = 'speech'") == 2
+
+
+def test_the_same_click_after_a_lost_answer_buys_nothing_more(desk: World, voice, monkeypatch):
+    test, store, _ = voice("10")
+    type_text(test, LINE)
+    ordered = generation.order_speech
+
+    def lost(*args):
+        monkeypatch.setattr(generation, "order_speech", ordered)
+        ordered(*args)
+        raise Unavailable
+
+    monkeypatch.setattr(generation, "order_speech", lost)
+    test.button(key="voice_generate").click().run()
+    test.run()
+    assert test.button(key="voice_generate").disabled
+    assert "being made right now" in texts(test)
+    assert desk.value("select count(*) from public.cost_holds where profile_id = %s", store) == 1
+
+
+def test_a_company_limit_names_what_all_stores_hold(desk: World, open_page):
+    account = desk.company(quota="1")
+    here, there = desk.store(account), desk.store(account)
+    desk.as_worker().call(
+        "hold_cost", p_request_id=uuid4(), p_profile_id=there, p_estimate_usd="0.9999", p_service="practice"
+    )
+    test = open_page(desk.person(account, "manager", here), "voice", slug(desk, here))
+    type_text(test, "x" * 100)
+    assert list(test.table[0].value["Amount"]) == ["$1.00", "$0.00", "$0.9999", "$0.0300", "$0.0299"]
+    assert "count all stores of the company" in texts(test)
 
 
 def test_a_quota_spent_by_somebody_else_meanwhile_refuses_the_click(desk: World, voice, monkeypatch):

@@ -210,7 +210,7 @@ class TestDatabaseAway:
         answer = browser(app, secret).get(path)
         assert answer.status_code == 503
         assert "Temporarily unavailable" in answer.text
-        assert "still signed in" in answer.text
+        assert "Nothing was lost" in answer.text
         assert 'http-equiv="refresh"' in answer.text
         assert "set-cookie" not in answer.headers
         assert inside.reached == []

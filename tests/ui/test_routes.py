@@ -94,7 +94,7 @@ class TestSignIn:
         made = cookie(self.send(app, host, anna))["clipdesk"]
         assert (made["httponly"], made["samesite"], made["path"]) == (True, "lax", "/")
         assert (made["secure"], made["domain"]) == ("", "")
-        assert int(made["max-age"]) == 36 * 3600  # twelve hours, and a day in which it can be renewed
+        assert int(made["max-age"]) == 14 * 3600  # twelve hours, and two in which it can be renewed
 
     def test_behind_tls_it_is_secure_and_bound_to_the_host(self, anna, app, host, monkeypatch):
         monkeypatch.setenv("COOKIE_SECURE", "true")
@@ -264,11 +264,15 @@ class TestSignOut:
         assert [browser(app, secret).get("/").status_code for secret in secrets] == [303] * 3
         assert browser(app, other).get("/").text == INSIDE
 
-    @pytest.mark.parametrize("form", [{}, {"everywhere": "1"}])
     @pytest.mark.parametrize("secret", [None, "nonsense"])
-    def test_of_nobody_is_no_error(self, shared_desk, anna, app, secret, form):
-        answer = browser(app, secret).post("/sign-out", data=form, headers=OURS)
+    def test_of_nobody_is_no_error(self, shared_desk, anna, app, secret):
+        answer = browser(app, secret).post("/sign-out", data={}, headers=OURS)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+
+    @pytest.mark.parametrize("secret", [None, "nonsense"])
+    def test_everywhere_by_nobody_says_that_nothing_ended(self, shared_desk, anna, app, secret):
+        answer = browser(app, secret).post("/sign-out", data={"everywhere": "1"}, headers=OURS)
+        assert "sign out everywhere once more" in answer.text
 
     def test_behind_tls_the_browser_accepts_the_end_of_the_cookie(self, anna, app, monkeypatch):
         monkeypatch.setenv("COOKIE_SECURE", "true")
@@ -288,16 +292,26 @@ class TestSignOut:
 
 class TestPassword:
     def test_a_short_one_is_refused_beside_its_field(self, anna, app):
-        answer = browser(app, session(anna.id)).post("/password", data={"password": "hunter2"}, headers=OURS)
+        form = {"present": PASSWORD, "password": "hunter2"}
+        answer = browser(app, session(anna.id)).post("/password", data=form, headers=OURS)
         assert answer.status_code == 422
         assert 'id="password-error">A password has 10 to 200 characters.' in answer.text
         assert "hunter2" not in answer.text
 
     def test_a_new_one_ends_the_other_sessions(self, anna, app):
         here, there = session(anna.id), session(anna.id)
-        browser(app, here).post("/password", data={"password": "a new long password"}, headers=OURS)
+        form = {"present": PASSWORD, "password": "a new long password"}
+        browser(app, here).post("/password", data=form, headers=OURS)
         assert browser(app, here).get("/").text == INSIDE
         assert browser(app, there).get("/").status_code == 303
+
+    @pytest.mark.parametrize("present", [{}, {"present": ""}, {"present": "a guess at it"}])
+    def test_an_open_session_alone_cannot_change_it(self, anna, app, present):
+        here, there = session(anna.id), session(anna.id)
+        form = {"password": "a new long password", **present}
+        answer = browser(app, here).post("/password", data=form, headers=OURS)
+        assert 'id="present-error">That is not your present password.' in answer.text
+        assert browser(app, there).get("/").text == INSIDE
 
     def test_who_has_none_is_told_so(self, shared_desk, anna, app):
         demo = shared_desk.person(anna.account, "finance")

@@ -50,7 +50,7 @@ declare
 begin
     update private.sessions s set expires_at = v_expires, address = p_address, agent = left(p_agent, 200)
     where s.secret_hash = private.hash_secret(p_previous) and s.person_id = p_person_id
-      and s.expires_at <= private.utc_now()
+      and s.expires_at between private.utc_now() - interval '2 hours' and private.utc_now()
       and exists (select from public.people p where p.id = p_person_id and p.deactivated_at is null);
     if found then
         v_secret := p_previous;
