@@ -53,6 +53,8 @@ def work(url: str, lease_seconds: float) -> None:
 def _worker(url: str, connections: int) -> Iterator[Database]:
     pool = open_pool(url, connections)
     try:
+        pool.resize(connections, connections)
+        pool.wait(60)  # all connected before the first asks: 64 sign-ins take longer than a lock waits
         yield Doors(pool, pool).worker()
     finally:
         pool.close()
