@@ -1,6 +1,7 @@
 """A fresh embedded server with the product's schema, away from anybody's data."""
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,3 +53,9 @@ def fresh_world(server: embedded.Server, name: str = "bench") -> Iterator[World]
         yield world
     finally:
         world.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
