@@ -65,9 +65,6 @@ def main(constants: bool, port: str) -> None:
     if constants:
         remember_answers()
     add_empty_page()
-    import os
-
-    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
     cli.main(["run", str(ROOT / "app.py"), "--server.port", port])
 
 
