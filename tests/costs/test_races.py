@@ -304,7 +304,7 @@ def test_no_two_ways_of_touching_money_wait_for_each_other(open_till: OpenTill, 
     with ThreadPoolExecutor(5) as threads:
         for done in [threads.submit(run, seed) for seed in range(5)]:
             done.result(timeout=300)
-    assert till.entries()
+    assert any(store.entries() for store in office.tills)
     assert till.differences() == []
 
 
@@ -337,8 +337,10 @@ class Office:
             ("select public.rebuild_cost_rollups(%s, (now() at time zone 'UTC')::date)", (till.account,)),
             ("select public.claim_job('w', '{speech}', 0.01)", ()),
         ]
-        connection.execute(*dice.choice(actions))
-        self.holds.append(name)
+        statement, values = dice.choice(actions)
+        connection.execute(statement, values)
+        if name in values:  # only what was granted can be settled: else chance seldom settles anything
+            self.holds.append(name)
 
     def boss_acts(self, connection: Connection, dice: random.Random) -> None:
         till, name, job = dice.choice(self.tills), uuid4(), dice.choice(self.jobs)
