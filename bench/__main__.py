@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from bench import jobs, money, pages, reading, start
+from bench import jobs, money, pages, reading, speech, start
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
     "reading": reading.run,
     "start": start.run,
     "jobs": jobs.run,
+    "speech": speech.run,
     "pages": pages.run,
 }
 

@@ -1,14 +1,13 @@
-"""Admin: quotas with a reason, people with a one-time password, and the end of the demo company."""
+"""Admin: quotas with a reason, people with a one-time password, voice prices, and the end of the demo company."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 import streamlit as st
 
 from services import demo, identity, profiles
-from services.errors import AppError, InvalidInput
+from services.errors import AppError
 from services.profiles import Store
-from ui import formats, session
+from ui import formats, forms, session, voice_prices
 from ui.session import Operator
 
 person = session.require("admin")
@@ -16,28 +15,6 @@ person = session.require("admin")
 COMPANY = "company"
 ROLES = {"manager": "Manager: speaks and publishes for chosen stores", "finance": "Finance: reads costs of all stores",
          "admin": "Admin: everything"}  # fmt: skip
-
-
-def beside(field: str, *names: str) -> None:
-    """Show the error of a form's last sending, once, below the input it belongs to."""
-    error = st.session_state.get("admin_error")
-    if error and error[0] in (field, *names):
-        st.error(error[1], icon=":material/error:")
-        del st.session_state["admin_error"]
-
-
-def attempt(form: str, run: Callable[[], object]) -> bool:
-    """Run a form's change; keep its error for `beside`. Returns whether it went well."""
-    st.session_state.pop("admin_error", None)
-    try:
-        run()
-    except InvalidInput as exc:
-        st.session_state["admin_error"] = (f"{form}.{exc.field}", str(exc))
-    except AppError as exc:
-        st.session_state["admin_error"] = (f"{form}.", str(exc))
-    else:
-        return True
-    return False
 
 
 def quota_form(operator: Operator, stores: list[Store]) -> None:
@@ -50,15 +27,15 @@ def quota_form(operator: Operator, stores: list[Store]) -> None:
             index=list(names).index(str(chosen.id)) if chosen else 0,
         )  # fmt: skip
         amount = st.text_input("Limit a month, US dollars (0 = unlimited)", key="quota_amount", placeholder="25.00")
-        beside("quota.quota")
+        forms.beside("quota.quota")
         reason = st.text_input("Reason", key="quota_reason", placeholder="Black Friday campaign")
-        beside("quota.reason")
+        forms.beside("quota.reason")
         sent = st.form_submit_button("Set quota", type="primary")
-        beside("quota.", "quota.None")
+        forms.beside("quota.")
     if sent:
         scope_id = None if scope == COMPANY else UUID(scope)
         run = lambda: profiles.set_quota(operator.database, operator.account_id, scope_id, amount, reason)  # noqa: E731
-        if attempt("quota", run):
+        if forms.attempt("quota", run):
             session.forget_numbers(operator)
             st.toast(formats.plain(f"Quota of {names[scope]} set."), icon=":material/check:")
         st.rerun()
@@ -84,14 +61,14 @@ def person_form(operator: Operator, stores: list[Store]) -> None:
     names = {str(store.id): store.label for store in stores}
     with st.form("person", border=True):
         name = st.text_input("Name", key="person_name")
-        beside("person.name")
+        forms.beside("person.name")
         email = st.text_input("E-mail", key="person_email")
-        beside("person.email")
+        forms.beside("person.email")
         role = st.radio("Role", list(ROLES), format_func=ROLES.get, key="person_role")
         chosen = st.multiselect("Stores (managers only)", list(names), format_func=names.get, key="person_stores")
-        beside("person.stores")
+        forms.beside("person.stores")
         sent = st.form_submit_button("Add person", type="primary")
-        beside("person.", "person.None")
+        forms.beside("person.")
     if sent:
 
         def run() -> None:
@@ -101,7 +78,7 @@ def person_form(operator: Operator, stores: list[Store]) -> None:
             )  # fmt: skip
             st.session_state["one_time_password"] = (name, email, password)
 
-        attempt("person", run)
+        forms.attempt("person", run)
         st.rerun()
 
 
@@ -149,6 +126,8 @@ def show(operator: Operator) -> None:
     with right:
         person_form(operator, stores)
     quota_table(stores)
+    voice_prices.paused(operator)
+    voice_prices.show(operator)
     erase_demo(operator)
 
 

@@ -63,11 +63,52 @@ class Settings(BaseSettings):
         1, gt=0, le=60, description="Seconds between looks for work; grows to five times that while idle."
     )
     sweep_hours: float = Field(24, ge=0, le=8760, description="Hours after which a file that no row names is deleted.")
+    spool_dir: Path | None = Field(
+        None,
+        description="Folder that keeps bought audio until the database has it. Default: `spool` in the data folder.",
+    )
+    elevenlabs_api_key: str | None = Field(
+        None,
+        description="Key of the company's ElevenLabs account; used by the worker while there is one company.",
+    )
+    elevenlabs_url: str | None = Field(
+        None, description="Address of the ElevenLabs API. Unset: the vendor's own; another for data residency."
+    )
+    elevenlabs_seconds: float = Field(
+        60, gt=0, le=600, description="Seconds after which a call's answer counts as lost."
+    )
+    kokoro_model: Path | None = Field(
+        None, description="The model file of the Kokoro voices, such as kokoro-v1.0.onnx."
+    )
+    kokoro_voices: Path | None = Field(None, description="The voices file of Kokoro, such as voices-v1.0.bin.")
+    coqui_model: str = Field(
+        "tts_models/en/ljspeech/vits",
+        description="Coqui's model; only those with an Apache or MIT licence are allowed.",
+    )
+    engine_seconds: float = Field(
+        120, gt=0, le=3600, description="Seconds a local voice engine may take for a passage."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )
 
-    @field_validator("clipdesk_data", "media_dir")
+    @field_validator("elevenlabs_api_key")
+    @classmethod
+    def _header(cls, value: str | None) -> str | None:
+        """Keys travel in a header: a pasted newline or a letter outside ASCII would fail far from here."""
+        value = value.strip() if value else None
+        if value and not (value.isascii() and value.isprintable()):
+            raise ValueError("has characters that no key has; copy it again")
+        return value
+
+    @field_validator("elevenlabs_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https://")
+        return value
+
+    @field_validator("clipdesk_data", "media_dir", "spool_dir", "kokoro_model", "kokoro_voices")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
@@ -97,6 +138,10 @@ class Settings(BaseSettings):
     @property
     def media_folder(self) -> Path:
         return self.media_dir or self.clipdesk_data / "media"
+
+    @property
+    def spool_folder(self) -> Path:
+        return self.spool_dir or self.clipdesk_data / "spool"
 
     @classmethod
     def settings_customise_sources(

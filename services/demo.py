@@ -1,5 +1,6 @@
 """The demo company: ask for it, watch it being made, look through its people's eyes, erase it."""
 
+import io
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,7 +18,7 @@ from services.jobs import queue
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
 from services.speech import registry
-from services.speech.provider import VoiceSettings
+from services.speech.provider import Line, VoiceSettings
 
 
 class DemoState(BaseModel):
@@ -94,13 +95,15 @@ def load(context: Context) -> Outcome:
 
 def _record(context: Context, asset: Row) -> Row:
     """Speak and store an asset's text; returns how long and how large the file is."""
-    spoken = registry.provider(asset["provider"]).synthesize(
-        asset["text"],
+    line = Line(
+        text=asset["text"],
         voice=asset["voice"],
         model=asset["model"],
         settings=VoiceSettings.model_validate(asset["settings"]),
     )
-    sound = audio.finish(spoken.samples, spoken.sample_rate, asset["format"])
-    context.media.write(asset["media_path"], sound.data)
+    spoken = registry.provider(asset["provider"]).synthesize(line, context.options.engine_seconds)
+    file = io.BytesIO()
+    seconds = audio.join([spoken.data], asset["format"], file)
+    context.media.write(asset["media_path"], file.getvalue())
     reached("written")
-    return {"duration_seconds": str(sound.duration_seconds), "bytes": len(sound.data)}
+    return {"duration_seconds": str(round(seconds, 3)), "bytes": len(file.getvalue())}

@@ -177,6 +177,7 @@ def _asset_row(work: Work, book: PriceBook) -> Row:
         "characters": len(work.text),
         "media_path": f"speech/{ACCOUNT_ID}/{work.store.id}/{asset_id}.mp3",
         "cost_usd": book.cost(work),
+        "saved_usd": 0,
         "created_at": work.ended,
         "updated_at": work.ended,
     }

@@ -9,9 +9,12 @@ AppError
 │   └── AttemptLost         a newer attempt of the same job has begun
 ├── QuotaExceeded           the month's money does not cover it; `refusal` holds the arithmetic
 ├── PriceMissing            no price in the price book, so nothing may be bought
+├── ModelPaused             its vendor billed more than it announced; an admin must look
+├── PurchaseUnclear         nobody can tell whether an earlier call was billed; a person decides
 ├── StoreSuspended          an admin has stopped the store
 ├── TooManyTries            wait `seconds`
 ├── ProviderFailed          the voice gave no usable answer
+│   └── AnswerLost          its vendor may have billed the call all the same
 ├── ProviderUnavailable     the voice cannot run here
 ├── StorageFull             no room for the file
 ├── SettingsInvalid         a setting stops the start
@@ -19,7 +22,8 @@ AppError
 ├── EmbeddedUnavailable     the embedded database cannot run here
 └── Unavailable             the database does not answer; trying again is safe
     ├── Busy                somebody held the rows for too long
-    └── TimedOut            the statement took too long
+    ├── TimedOut            the statement took too long
+    └── VendorBusy          the voice's vendor cannot be reached or is busy; nothing was bought
 """
 
 import json
@@ -98,6 +102,14 @@ class PriceMissing(AppError):
     sentence = "This voice has no price in the price book, so it cannot be used. An admin can add one."
 
 
+class ModelPaused(AppError):
+    sentence = "This voice model is paused: it billed more than announced. An admin can confirm the price."
+
+
+class PurchaseUnclear(AppError):
+    sentence = "It is unclear whether an earlier call was billed. Decide that on the Jobs page first."
+
+
 class StoreSuspended(AppError):
     sentence = "This store is suspended. An admin can lift the suspension."
 
@@ -112,6 +124,10 @@ class TooManyTries(AppError):
 
 class ProviderFailed(AppError):
     sentence = "The voice gave no usable audio."
+
+
+class AnswerLost(ProviderFailed):
+    sentence = "The voice's answer was lost on its way; it may have been billed."
 
 
 class ProviderUnavailable(AppError):
@@ -149,6 +165,10 @@ class TimedOut(Unavailable):
     sentence = "This took longer than allowed and was stopped. Try again, or choose a shorter range."
 
 
+class VendorBusy(Unavailable):
+    sentence = "The voice service is busy or cannot be reached right now. Nothing was bought; it is tried again."
+
+
 # The one table from SQLSTATE to class. PT4xx are raised by our own functions (over REST: HTTP 4xx).
 BY_SQLSTATE: Mapping[str, type[AppError]] = {
     "PT400": InvalidInput,
@@ -160,6 +180,8 @@ BY_SQLSTATE: Mapping[str, type[AppError]] = {
     "PT412": AttemptLost,
     "PT422": PriceMissing,
     "PT423": StoreSuspended,
+    "PT424": ModelPaused,
+    "PT428": PurchaseUnclear,
     "PT429": TooManyTries,
     "PT503": Unavailable,
     "22001": InvalidInput,  # string too long

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,51 @@ class World:
 
     def account_of(self, profile_id: UUID) -> UUID:
         return self.value("select account_id from public.profiles where id = %s", profile_id)  # type: ignore[no-any-return]
+
+    # Voices ----------------------------------------------------------------------------------------------------
+
+    def service(
+        self, provider: str, *models: dict[str, Any], account_id: UUID | None = None, readiness: str = "ready",
+        message: str = "Ready.", **extra: Any,
+    ) -> None:  # fmt: skip
+        """A voice service as the worker found it; a model needs an id, the rest has defaults."""
+        known = {
+            m["id"]: {"name": m["id"], "max_characters": 5_000, "multiplier": "1", "dearest": "1", **m} for m in models
+        }
+        values = {"account_id": account_id, "provider": provider, "readiness": readiness, "message": message}
+        self.insert("public.voice_services", **values, models=known, **extra)
+
+    def voice(self, provider: str, voice: str, account_id: UUID | None = None, **extra: Any) -> None:
+        """A voice of a service, listed after those that are there; `multiplier` None: the vendor does not say."""
+        place = self.value("select count(*) from public.voices")
+        values = {"account_id": account_id, "provider": provider, "voice": voice, "name": voice.capitalize(),
+                  "language": "en-US", "description": "", "multiplier": 1, "place": place}  # fmt: skip
+        self.insert("public.voices", **{**values, **extra})
+
+    def purchase(self, job_id: UUID, state: str, **extra: Any) -> UUID:
+        """A passage's purchase under the hold that its job was ordered with; what was sent has committed it."""
+        (job,) = self.rows("select * from public.jobs where id = %s", job_id)
+        purchase_id, order = uuid4(), job["input"]
+        values = {
+            "id": purchase_id, "account_id": job["account_id"], "profile_id": job["profile_id"], "job_id": job_id,
+            "request_id": job["request_id"], "place": 0, "provider": order["provider"], "model": order["model"],
+            "voice": order["voice"], "part_hash": f"part-{purchase_id}", "characters": len(order["text"]),
+            "units_expected": len(order["text"]), "exact": True, "state": state, "sent_at": datetime.now(UTC),
+        }  # fmt: skip
+        self.insert("public.purchases", **{**values, **extra})
+        if state in ("sent", "unclear"):
+            self.execute("update public.cost_holds set state = 'committed' where job_id = %s", job_id)
+        return purchase_id
+
+    def pause(
+        self, account_id: UUID, provider: str, model: str, expected: int = 100, billed: int = 400, **extra: Any
+    ) -> None:
+        """A model that billed more than it announced; `id` is the purchase's."""
+        values = {
+            "id": uuid4(), "account_id": account_id, "provider": provider, "model": model, "voice": "v",
+            "characters": expected, "expected": expected, "billed": billed,
+        }  # fmt: skip
+        self.insert("public.model_pauses", **{**values, **extra})
 
     # Doors -----------------------------------------------------------------------------------------------------
 

@@ -150,13 +150,26 @@ def sweep(world: World, folder: Folder) -> None:
 
 
 def assert_nothing_lost(world: World, folder: Folder) -> None:
-    """Every file has its row, every row its file; no hold is open; counters and sums equal the ledger."""
+    """Every file has its row, every row its file; nothing is held or on its way; what was bought is booked once."""
     sweep(world, folder)
-    rows = {row["media_path"] for row in world.rows("select media_path from public.speech_assets")}
-    files = set(folder.list("speech", datetime.now(UTC) + timedelta(days=1)))
-    assert files == rows
+    assert_files_have_rows(world, folder)
     assert world.rows("select * from public.cost_holds where state in ('reserved', 'committed')") == []
-    assert world.money_differences() == []
+    assert_booked_once(world)
     completed = world.rows("select id from public.jobs where kind = 'speech' and status = 'completed' order by id")
     assert world.rows("select job_id as id from public.speech_assets order by job_id") == completed
-    assert world.rows("select job_id as id from public.cost_entries order by job_id") == completed
+
+
+def assert_files_have_rows(world: World, folder: Folder) -> None:
+    """The files of the media folder are those of speech and of passages that are kept."""
+    paths = "select media_path from public.{} where media_path is not null"
+    tables = ("speech_assets", "purchases")
+    rows = {row["media_path"] for table in tables for row in world.rows(paths.format(table))}
+    assert set(folder.list("speech", datetime.now(UTC) + timedelta(days=1))) == rows
+
+
+def assert_booked_once(world: World) -> None:
+    """No purchase is on its way, each that was made has exactly one ledger entry, and all sums equal the ledger."""
+    assert world.rows("select * from public.purchases where state in ('intent', 'sent')") == []
+    bought = "select id, job_id, cost_usd from public.purchases where state in ('settled', 'recovered') order by id"
+    assert world.rows("select id, job_id, cost_usd from public.cost_entries order by id") == world.rows(bought)
+    assert world.money_differences() == []

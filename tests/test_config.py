@@ -55,6 +55,17 @@ def test_without_anything_the_embedded_way_is_complete() -> None:
     found = settings()
     assert (found.embedded, found.worker_inside, found.setup_code) == (True, True, None)
     assert found.media_folder == found.clipdesk_data / "media"
+    assert found.spool_folder == found.clipdesk_data / "spool"
+    assert (found.elevenlabs_api_key, found.elevenlabs_url, found.kokoro_model) == (None, None, None)
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t \n"])
+def test_a_key_is_cut_of_the_blanks_it_was_pasted_with(blanks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELEVENLABS_API_KEY", f"{blanks}sk_hunter2{blanks}")
+    assert settings().elevenlabs_api_key == "sk_hunter2"
+    settings.cache_clear()
+    monkeypatch.setenv("ELEVENLABS_API_KEY", blanks)
+    assert settings().elevenlabs_api_key is None
 
 
 def test_the_secrets_file_is_read_in_any_case(secrets_file: Path) -> None:
@@ -99,7 +110,9 @@ WRONG = [
     ("SESSION_HOURS", "half"), ("SETUP_CODE", "hunter2"), ("WORKER_THREADS", "0"), ("WORKER_THREADS", "5"),
     ("WORKER_THREADS", "1.5"), ("JOB_LEASE_SECONDS", "0"), ("JOB_LEASE_SECONDS", "3601"),
     ("JOB_LEASE_SECONDS", "nan"), ("JOB_POLL_SECONDS", "-1"), ("JOB_POLL_SECONDS", "61"), ("SWEEP_HOURS", "-0.1"),
-    ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"),
+    ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"), ("ELEVENLABS_API_KEY", "hunter2\nx"),
+    ("ELEVENLABS_API_KEY", "hunter2 ключ"), ("ELEVENLABS_URL", "ftp://hunter2"), ("ELEVENLABS_SECONDS", "0"),
+    ("ELEVENLABS_SECONDS", "601"), ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),
 ]  # fmt: skip
 
 
@@ -115,7 +128,8 @@ def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(
 
 
 def test_every_setting_that_can_be_wrong_is_tried() -> None:
-    anything_goes = {"CLIPDESK_DATA", "MEDIA_DIR"}  # any text is a path; the start tells what is wrong with it
+    paths = {"CLIPDESK_DATA", "MEDIA_DIR", "SPOOL_DIR", "KOKORO_MODEL", "KOKORO_VOICES"}  # any text is one
+    anything_goes = paths | {"COQUI_MODEL"}  # who opens it tells what is wrong with it
     assert {name for name, _ in WRONG} | anything_goes == set(NAMES)
 
 
@@ -159,7 +173,9 @@ def test_folders_are_absolute_and_know_the_home(monkeypatch: pytest.MonkeyPatch,
     settings.cache_clear()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDIA_DIR", "shared")
+    monkeypatch.setenv("SPOOL_DIR", "kept")
     assert settings().media_folder == tmp_path / "shared"
+    assert settings().spool_folder == tmp_path / "kept"
 
 
 def test_root_s_default_folder_is_one_that_other_accounts_reach(

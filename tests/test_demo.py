@@ -216,7 +216,7 @@ def run_to_end(world: World, folder: Folder, job_id: UUID) -> None:
 
 def order(text: str = "Fresh bread at six.", provider: str = "practice", **values: Any) -> SpeechOrder:
     chosen = registry.provider(provider)
-    voice = {"provider": provider, "model": chosen.models[0], "voice": chosen.voices()[0].id}
+    voice = {"provider": provider, "model": chosen.models()[0].id, "voice": chosen.voices()[0].id}
     return SpeechOrder.model_validate({"text": text, **voice, **values})
 
 

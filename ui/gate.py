@@ -34,7 +34,7 @@ HEADERS: Final = {
             "script-src 'self'",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
-            "media-src 'self' blob:",
+            "media-src 'self' blob: https:",
             "font-src 'self' data:",
             "worker-src 'self' blob:",
             "connect-src 'self' ws: wss:",

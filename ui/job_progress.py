@@ -7,7 +7,8 @@ import streamlit as st
 from services.errors import AppError
 from services.jobs import queue
 from services.jobs.queue import Job
-from ui import session
+from services.speech.bills import Spent
+from ui import formats, session
 from ui.session import Operator
 
 POLL = "1s"
@@ -18,7 +19,10 @@ ICONS = {
     "failed": ":material/error:",
     "cancelled": ":material/cancel:",
 }
-KINDS = {"speech": "Speech"}  # that belong to a company; the installation's own are nobody's business
+KINDS = {
+    "speech": "Speech",
+    "voices": "Voice list",
+}  # that belong to a company; the installation's own are nobody's business
 
 
 def kind(job: Job) -> str:
@@ -50,14 +54,41 @@ def live(
     part()
 
 
-def bar(job: Job) -> None:
-    """A running job's share and sentence; an ended one's sentence."""
+def is_lost(job: Job) -> bool:
+    """Whether it ended without a result: what it cost must be told."""
+    return job.status in ("failed", "cancelled")
+
+
+def bar(job: Job, spent: Spent) -> None:
+    """A running job's share and sentence; an ended one's sentence, with what its calls came to."""
     if job.open:
         st.progress(float(job.progress), text=f"{kind(job)}: {job.message}")
     elif job.status == "failed":
-        st.error(job.error or "Failed.", icon=ICONS["failed"])
+        st.error(formats.plain(f"{job.error or 'Failed.'} {outcome(spent)}"), icon=ICONS["failed"])
     elif job.status == "cancelled":
-        st.info(f"{kind(job)}: cancelled. Nothing was charged.", icon=ICONS["cancelled"])
+        st.info(formats.plain(f"{kind(job)}: cancelled. {outcome(spent)}"), icon=ICONS["cancelled"])
+
+
+def outcome(spent: Spent) -> str:
+    """What a job that ended without a result was charged, what of it is kept, and what is not known."""
+    sentences = []
+    if spent.booked > 0:
+        sentences.append(f"{formats.usd(spent.booked)} was charged.")
+    if spent.kept:
+        sentences.append(f"{_passages(spent.kept)} bought and kept: a retry reuses what was bought.")
+    if spent.under_way:
+        sentences.append(f"Whether {_calls(spent.under_way)} billed is being found out.")
+    if spent.unclear:
+        sentences.append(f"Nobody can tell whether {_calls(len(spent.unclear))} billed.")
+    return " ".join(sentences) or "Nothing was charged."
+
+
+def _passages(count: int) -> str:
+    return "1 passage was" if count == 1 else f"{count:,} passages were"
+
+
+def _calls(count: int) -> str:
+    return "a call was" if count == 1 else f"{count:,} calls were"
 
 
 def cancel_button(operator: Operator, job: Job) -> None:

@@ -4,7 +4,7 @@ import logging
 import random
 
 from services.errors import AppError, AttemptLost, Unavailable
-from services.jobs.context import Cancelled, Claimed, Context
+from services.jobs.context import Cancelled, Claimed, Context, Postponed
 from services.jobs.handlers import Handler
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ def run(context: Context, handler: Handler) -> None:
         log.warning("%s: another worker has it now, or it has ended", context.job)
     except Cancelled:
         _end(context, None, None)
+    except Postponed as exc:
+        _postpone(context, exc)
     except Exception as exc:
         sentence, again = failure(exc, context.job)
         _end(context, sentence, backoff(context.job.attempt) if again else None)
@@ -45,6 +47,15 @@ def _complete(context: Context, result: dict[str, object] | None) -> None:
     if not context.ended:
         context.finish("complete_job", p_result=result)
     log.debug("%s: completed", context.job)
+
+
+def _postpone(context: Context, wait: Postponed) -> None:
+    try:
+        context.postpone(wait.seconds, wait.sentence)
+    except AppError as exc:
+        log.warning("%s: could not be postponed (%s); its lease will run out", context.job, exc)
+    else:
+        log.info("%s: waits %.0f s. %s", context.job, wait.seconds, wait.sentence)
 
 
 def _end(context: Context, sentence: str | None, retry_seconds: float | None) -> None:

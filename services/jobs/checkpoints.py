@@ -1,7 +1,8 @@
 """Places at which a crash test kills the process that passes them.
 
 `CLIPDESK_KILL_AT=written:2` sends SIGKILL to the process when it reaches `written` for the second time; for tests
-only. Places of a job: `claimed`, `step_saved`, `ended`; of speech also `spoken`, `written`.
+only. Places of a job: `claimed`, `step_saved`, `ended`; of each passage of speech `intended`, `sent`, `answered`,
+`spooled` (only where a vendor is paid), `written`, `settled`; of its whole `joined`, `joined_written`.
 """
 
 import os

@@ -28,6 +28,15 @@ class Cancelled(Exception):
     """A person asked the job to stop."""
 
 
+class Postponed(Exception):
+    """The job has to wait `seconds`; this attempt does not count. `sentence` says for what."""
+
+    def __init__(self, seconds: float, sentence: str) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+        self.sentence = sentence
+
+
 class Claimed(BaseModel):
     """A job as the worker that claimed it gets it. `steps` holds the outcomes of earlier attempts' steps."""
 
@@ -94,12 +103,19 @@ class Context:
 
     def write(self, function: str, **params: Any) -> Any:
         """Call a function that takes this attempt's token; waits up to half a minute for an absent database."""
+        return self._patiently(lambda: self._call(function, **params))
+
+    def tell(self, function: str, **params: Any) -> Any:
+        """Tell a fact that counts whatever became of this attempt, such as what was bought. As patient as `write`."""
+        return self._patiently(lambda: self.database.call(function, **params))
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
         for seconds in PATIENCE:
             try:
-                return self._call(function, **params)
+                return ask()
             except Unavailable:
                 self._over.wait(seconds)
-        return self._call(function, **params)
+        return ask()
 
     def finish(self, function: str, **params: Any) -> None:
         """End the job through a function that stores its result in the same transaction."""
@@ -114,6 +130,11 @@ class Context:
         wait = None if retry_seconds is None else Decimal(f"{retry_seconds:.3f}")
         status: str = self.write("fail_job", p_error=sentence, p_retry_seconds=wait)
         return status
+
+    def postpone(self, seconds: float, sentence: str) -> None:
+        """Have the job taken up again after that time. The attempt does not count."""
+        self.write("postpone_job", p_seconds=Decimal(f"{max(seconds, 0):.3f}"), p_message=sentence)
+        self._over.set()
 
     def give_back(self) -> None:
         """Let another worker have the job at once. The attempt does not count."""

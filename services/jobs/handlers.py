@@ -6,7 +6,7 @@ from typing import Any
 
 from services.jobs import periodic
 from services.jobs.context import Context
-from services.speech import generation
+from services.speech import catalogue, generation, reconcile
 
 # Returns the job's result, plain JSON, or None. What it raises ends the attempt: see attempt.failure.
 Handler = Callable[[Context], dict[str, Any] | None]
@@ -20,6 +20,8 @@ def _demo(context: Context) -> dict[str, Any] | None:
 
 HANDLERS: dict[str, Handler] = {
     "speech": generation.speak,
+    "voices": catalogue.list_voices,
+    "reconcile": reconcile.reconcile,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,
     "check_money": periodic.check_money,

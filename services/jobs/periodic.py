@@ -14,7 +14,13 @@ from services.logs import tag
 
 log = logging.getLogger(__name__)
 
-PERIODS = {"sweep_media": 3600, "tidy": 3600, "check_money": 86_400}  # seconds between two slots
+PERIODS = {
+    "sweep_media": 3600,
+    "tidy": 3600,
+    "check_money": 86_400,
+    "voices": 3600,
+    "reconcile": 300,
+}  # seconds between two slots
 SWEPT = "speech"  # the only folder the sweeper deletes from: the media folder may hold other people's files, too
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer
 

@@ -27,12 +27,13 @@ from services.jobs.handlers import HANDLERS, Handler
 from services.jobs.periodic import Calendar
 from services.media.door import Media
 from services.media.folder import media
-from services.speech import hibari
+from services.speech import hibari, reconcile
 
 log = logging.getLogger(__name__)
 
 IDLE_FACTOR = 5  # an idle worker ends up looking this many times less often
 AWAY_SECONDS = 5.0  # between two looks, at most, while the database is away
+DRAIN_SECONDS = 60.0  # between two looks into the spool
 STOP_SECONDS = 8.0  # Docker kills after 10
 
 
@@ -100,6 +101,7 @@ class Worker:
         self._stopping = threading.Event()  # claim nothing more
         self._stopped = threading.Event()  # nothing runs any more
         self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
+        self._drainer = threading.Thread(target=self._drain, name="spool-drainer", daemon=True)
         self._threads = [
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
             for number in range(1, options.worker_threads + 1)
@@ -107,7 +109,7 @@ class Worker:
 
     def start(self) -> None:
         queue.on_wake(self.wake)
-        for thread in (self._keeper, *self._threads):
+        for thread in (self._keeper, self._drainer, *self._threads):
             thread.start()
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -121,7 +123,8 @@ class Worker:
         for context in tuple(self._running):
             self._give_back(context)
         self._stopped.set()
-        self._keeper.join(STOP_SECONDS)
+        for thread in (self._keeper, self._drainer):
+            thread.join(STOP_SECONDS)
 
     def alive(self) -> bool:
         """Whether all its threads run."""
@@ -203,6 +206,21 @@ class Worker:
                 context.keep()
         if not self._stopping.is_set() and self._calendar.plan(self._database):
             self._bell.ring()
+
+    # The drainer ---------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Book answers that a killed process of this machine had bought and kept."""
+        pause = 0.0
+        while not self._stopped.wait(pause):
+            pause = DRAIN_SECONDS
+            try:
+                if done := reconcile.drain(self._database, self._media, self._options.spool_folder):
+                    log.info("Finished %d purchases that were left in the spool.", done)
+            except Unavailable:
+                pause = AWAY_SECONDS
+            except Exception:
+                log.exception("The spool could not be drained; it is tried again.")
 
 
 # The worker of this process --------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ class Media(Protocol):
     Every method raises `InvalidInput` for a path that `checked` refuses; those that read raise `NotFound`.
     """
 
-    def write(self, path: str, data: bytes) -> None:
-        """Store durably, whole or not at all; replaces. Raises `StorageFull`."""
+    def write(self, path: str, data: bytes | BinaryIO) -> None:
+        """Store durably, whole or not at all; replaces. A file is read from where it stands. Raises `StorageFull`."""
 
     def read(self, path: str) -> bytes: ...
 

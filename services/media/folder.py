@@ -1,7 +1,9 @@
 """Media in a folder of this machine, or of a disk that all machines share."""
 
 import errno
+import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +16,7 @@ from services.errors import NotFound, StorageFull
 from services.media.door import checked, is_path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+BLOCK = 1 << 20  # bytes copied at a time
 
 
 class Folder:
@@ -26,7 +29,7 @@ class Folder:
         """Where the file lies or would lie on this machine."""
         return self._root / checked(path)
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | BinaryIO) -> None:
         target = self.path(path)
         draft = target.with_name(f"{target.name}.part-{uuid4().hex}")
         with _room(draft):
@@ -72,9 +75,9 @@ def _room(draft: Path) -> Iterator[None]:
     """A failed write leaves no draft behind; a full disk is `StorageFull`."""
     try:
         yield
-    except OSError as exc:
+    except BaseException as exc:
         draft.unlink(missing_ok=True)
-        if exc.errno in NO_ROOM:
+        if isinstance(exc, OSError) and exc.errno in NO_ROOM:
             raise StorageFull from exc
         raise
 
@@ -88,9 +91,10 @@ def _make_folder(folder: Path) -> None:
     _sync(folder.parent)
 
 
-def _write_durably(file: Path, data: bytes) -> None:
+def _write_durably(file: Path, data: bytes | BinaryIO) -> None:
+    source = io.BytesIO(data) if isinstance(data, bytes) else data
     with file.open("xb") as out:
-        out.write(data)
+        shutil.copyfileobj(source, out, BLOCK)
         out.flush()
         os.fsync(out.fileno())
 

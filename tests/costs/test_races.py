@@ -178,16 +178,21 @@ def test_jobs_ordered_and_worked_by_killed_processes_end_with_their_money_right(
 
 
 def assert_ended_well(till: Till) -> None:
-    """Completed jobs are booked once and have their speech; failed ones hold and cost nothing."""
+    """Completed jobs are booked once and have their speech; failed ones hold nothing and keep what they bought."""
     ended = till.world.rows("select id, status from public.jobs where profile_id = %s order by id", till.store)
     completed = [row["id"] for row in ended if row["status"] == "completed"]
     assert {row["status"] for row in ended} <= {"completed", "failed"}
-    assert sorted(row["job_id"] for row in till.entries()) == completed
+    purchases = "select id, job_id from public.purchases where profile_id = %s and state = 'settled' order by id"
+    bought = till.world.rows(purchases, till.store)
+    assert sorted((row["id"], row["job_id"]) for row in till.entries()) == [(p["id"], p["job_id"]) for p in bought]
+    buyers = [purchase["job_id"] for purchase in bought]
+    assert len(buyers) == len(set(buyers)), "a passage was bought twice"
+    assert set(completed) <= set(buyers)
     speeches = "select job_id from public.speech_assets where profile_id = %s order by job_id"
     assert [row["job_id"] for row in till.world.rows(speeches, till.store)] == completed
     held = "select request_id from public.cost_holds where profile_id = %s and (held_usd > 0 or state = 'reserved')"
     assert till.world.rows(held, till.store) == []
-    assert_sold(till, "0.03", len(completed), 0)
+    assert_sold(till, "0.03", len(bought), 0)
 
 
 # Limits that change meanwhile -------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import InvalidInput, NotFound, StorageFull
-from services.media.folder import Folder
+from services.media.folder import BLOCK, Folder
 
 SOON = timedelta(days=1)
 PATH = "speech/a/b/c.mp3"
@@ -27,6 +28,37 @@ def test_a_file_comes_back_as_it_was_written(folder):
         assert file.seek(2) == 2
         assert file.read() == b"und"
     assert (folder.read(PATH), folder.size(PATH), folder.exists(PATH)) == (b"sound", 5, True)
+
+
+def test_a_file_object_is_copied_in_blocks_from_where_it_stands(folder):
+    class Source(io.BytesIO):
+        def read(self, size=-1):
+            asked.append(size)
+            return super().read(size)
+
+    asked: list[int] = []
+    data = os.urandom(2 * BLOCK + 7)
+    source = Source(b"before" + data)
+    source.seek(6)
+    assert folder.write(PATH, source) is None
+    assert folder.read(PATH) == data
+    assert set(asked) == {BLOCK}
+    assert not source.closed
+
+
+@pytest.mark.parametrize("error", [RuntimeError("source"), OSError(errno.EIO, "source")])
+def test_a_source_that_breaks_off_keeps_what_was_there(folder, error):
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell():
+                raise error
+            return super().read(size)
+
+    folder.write(PATH, b"first")
+    with pytest.raises(type(error), match="source"):
+        folder.write(PATH, Broken(b"x" * 2 * BLOCK))
+    assert folder.read(PATH) == b"first"
+    assert everything(folder) == {PATH}
 
 
 def test_writing_again_replaces(folder):
@@ -80,8 +112,9 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(folder, monkeypatch, num
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageFull, match="disk that holds the media is full"):
-        folder.write("speech/x.mp3", b"sound")
+    for data in (b"sound", io.BytesIO(b"sound")):
+        with pytest.raises(StorageFull, match="disk that holds the media is full"):
+            folder.write("speech/x.mp3", data)
     assert everything(folder) == set()
 
 

@@ -147,7 +147,8 @@ def test_speech_is_made_stored_and_booked_in_one_piece(world, shop, folder, run)
     assert len(sound) == asset.bytes
     assert abs(audio.probe_duration(sound) - asset.duration_seconds) < 0.1
     (entry,) = world.rows("select * from public.cost_entries")
-    assert (entry["id"], entry["cost_usd"], entry["units"]) == (asset.id, PRICE, {"characters": 19})
+    assert (entry["job_id"], entry["cost_usd"], entry["units"]) == (job_id, PRICE, {"characters": 19})
+    assert world.value("select state from public.purchases where id = %s", entry["id"]) == "settled"
     assert (entry["project_id"], entry["clip_id"], entry["user_id"]) == (project, clip, shop.manager)
     assert hold_state(world, job_id) == ["settled"]
     kill.assert_nothing_lost(world, folder)
@@ -192,7 +193,7 @@ def test_what_was_made_before_is_offered_for_nothing_in_its_own_store_only(world
     assert quote(admin, other, paid()).existing is None
 
 
-@pytest.mark.parametrize("text", ["", "   \n ", "🥖🥐", "\u200b\u200b", "x" * 5001, "Привет", "שלום עולם"])
+@pytest.mark.parametrize("text", ["", "   \n ", "🥖🥐", "\u200b\u200b", "x" * 40_001, "Привет", "שלום עולם"])
 def test_text_that_cannot_be_spoken_is_refused_beside_the_field(world, shop, text):
     with pytest.raises(InvalidInput) as refused:
         order_speech(shop.database, shop.store, paid(text), uuid4())
@@ -280,29 +281,34 @@ def test_a_voice_that_fails_is_told_on_the_job_and_nothing_is_charged(world, sho
     kill.assert_nothing_lost(world, folder)
 
 
-def test_a_cancel_while_it_speaks_saves_and_books_nothing(world, shop, folder, run, monkeypatch):
+def test_a_cancel_during_the_call_books_what_was_made_and_a_retry_uses_it(world, shop, folder, run, monkeypatch):
     job_id = order_speech(shop.database, shop.store, paid(), uuid4())
     write = Folder.write
+    with monkeypatch.context() as clicking:
 
-    def write_and_cancel(self, path, data):
-        write(self, path, data)
-        queue.cancel(shop.database, job_id)
+        def write_and_cancel(self, path, data):
+            write(self, path, data)
+            queue.cancel(shop.database, job_id)
 
-    monkeypatch.setattr(Folder, "write", write_and_cancel)
-    assert run()["status"] == "cancelled"
-    assert hold_state(world, job_id) == ["released"]
+        clicking.setattr(Folder, "write", write_and_cancel)
+        assert run()["status"] == "cancelled"
+    assert hold_state(world, job_id) == ["settled"]
     assert generation.recent(shop.database, shop.store) == []
+    kill.assert_nothing_lost(world, folder)
+    queue.retry(shop.database, job_id)
+    assert run()["status"] == "completed"
+    assert world.value("select count(*) from public.cost_entries") == 1
     kill.assert_nothing_lost(world, folder)
 
 
 def test_an_attempt_that_was_taken_over_saves_nothing_and_its_file_is_swept(world, shop, folder, run):
     job_id = order_speech(shop.database, shop.store, paid(), uuid4())
     paused = kill.claim(world, folder, "speech")
-    made = generation._make(paused, paid())
+    made = generation._join(paused, paid(), list(generation._parts(paused, paid())))
     kill.expire(world, job_id)
     assert run()["status"] == "completed"
     with pytest.raises(AttemptLost):
-        paused.write("save_step", p_name="speak", p_outcome=made)
+        paused.write("save_step", p_name="join", p_outcome=made)
     with pytest.raises(AttemptLost):
         paused.finish("save_speech", p_speech={**made, "id": made["speech_id"]})
     assert folder.exists(made["media_path"])
@@ -311,9 +317,10 @@ def test_an_attempt_that_was_taken_over_saves_nothing_and_its_file_is_swept(worl
 
 
 def interrupted(world, folder, job_id):
-    """Speak and store the step, then vanish; returns the step's outcome."""
+    """Speak, join and store the step, then vanish; returns the step's outcome."""
     context = kill.claim(world, folder, "speech")
-    made = context.step("speak", lambda: generation._make(context, paid()))
+    parts = list(generation._parts(context, paid()))
+    made = context.step("join", lambda: generation._join(context, paid(), parts))
     kill.expire(world, job_id)
     return made
 
@@ -327,7 +334,7 @@ def test_the_next_attempt_uses_the_file_of_the_last(world, shop, folder, run):
 
 
 @pytest.mark.parametrize("why", ["swept", "about to be swept"])
-def test_the_next_attempt_speaks_again_where_the_file_is_gone_or_may_go(world, shop, folder, run, why):
+def test_the_next_attempt_joins_again_where_the_file_is_gone_or_may_go(world, shop, folder, run, why):
     made = interrupted(world, folder, order_speech(shop.database, shop.store, paid(), uuid4()))
     if why == "swept":
         folder.delete(made["media_path"])
@@ -335,6 +342,7 @@ def test_the_next_attempt_speaks_again_where_the_file_is_gone_or_may_go(world, s
     (asset,) = generation.recent(shop.database, shop.store)
     assert asset.media_path != made["media_path"]
     assert folder.exists(asset.media_path)
+    assert world.value("select count(*) from public.cost_entries") == 1
     kill.assert_nothing_lost(world, folder)
 
 

@@ -1,0 +1,1 @@
+"""Stand-ins for the outer world: they speak the real wire and keep their own books."""

@@ -1,0 +1,1 @@
+"""Coqui's package, in name."""

@@ -1,0 +1,132 @@
+"""For admins: what each voice model costs, and models that billed more than they announced."""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from itertools import groupby
+
+import streamlit as st
+
+from services.costs import prices
+from services.costs.prices import PriceBook
+from services.errors import InvalidInput
+from services.speech import decisions
+from services.speech.catalogue import Offer
+from services.speech.decisions import Pause
+from services.speech.provider import Model
+from ui import charts, formats, forms, pauses, rates, session, voice_picker
+from ui.session import Operator
+
+Priced = dict[str, tuple[Offer, Model]]  # by what a select box holds
+
+
+def show(operator: Operator) -> None:
+    st.header("Voice prices")
+    offered = voice_picker.services(operator)
+    models = {f"{o.name}/{m.id}": (o, m) for o in offered.offers for m in o.models if may_be_priced(o, offered.book)}
+    _table(operator, models, offered.book)
+    _form(operator, models)
+
+
+def may_be_priced(offer: Offer, book: PriceBook) -> bool:
+    """Practice voices are for companies that price them already, and for no other."""
+    return offer.name != "practice" or bool(rates.priced(offer, book))
+
+
+def _table(operator: Operator, models: Priced, book: PriceBook) -> None:
+    rows = [_row(operator, offer, model, book) for offer, model in models.values()]
+    st.dataframe(rows, hide_index=True, alt="Price of each voice model")
+    st.caption(
+        "US dollars per 1,000 characters as the vendor bills them; a model that counts ×0.5 bills half a character. "
+        "A model without a price cannot be used."
+    )
+
+
+def _row(operator: Operator, offer: Offer, model: Model, book: PriceBook) -> dict[str, str]:
+    price = book.get((offer.name, model.id, rates.UNIT))
+    usd = price.usd * prices.PER_UNITS / price.per_units if price else None
+    return {
+        "Service": charts.name(offer.name),
+        "Model": model.name,
+        "Price per 1,000": "No price" if usd is None else "Free" if usd == 0 else formats.usd(usd),
+        "Counts": pauses.times(model.multiplier),
+        "Since": formats.moment(price.valid_from, operator.timezone) if price else "",
+    }
+
+
+# A new price ------------------------------------------------------------------------------------------------------
+
+
+def _form(operator: Operator, models: Priced) -> None:
+    labels = {key: f"{charts.name(offer.name)} · {model.name}" for key, (offer, model) in models.items()}
+    with st.form("price", border=True):
+        chosen = st.selectbox("Model", list(labels), format_func=labels.get, key="price_model")
+        forms.beside("price.model")
+        amount = st.text_input("US dollars per 1,000 characters", key="price_amount", placeholder="0.10")
+        forms.beside("price.price")
+        free = _ask_whether_free()
+        reason = st.text_input("Reason", key="price_reason", placeholder="Creator plan, price list of 1 Nov")
+        forms.beside("price.reason")
+        sent = st.form_submit_button("Set price", type="primary")
+        forms.beside("price.")
+    if sent and chosen:
+        offer, model = models[chosen]
+        if forms.attempt("price", lambda: _set(operator, offer, model, amount, free=free, reason=reason)):
+            st.session_state.pop("price_zero", None)
+            rates.forget()
+            session.forget_numbers(operator)
+            st.toast(formats.plain(f"Price of {labels[chosen]} set."), icon=":material/check:")
+        st.rerun()
+
+
+def _ask_whether_free() -> bool:
+    """Only where a 0 was typed: it would let the voice speak beyond every quota."""
+    return st.checkbox("It is free: nobody bills it", key="price_free") if st.session_state.get("price_zero") else False
+
+
+def _set(operator: Operator, offer: Offer, model: Model, amount: str, *, free: bool, reason: str) -> None:
+    zero = is_zero(amount)
+    st.session_state["price_zero"] = zero
+    if zero and not free:
+        raise InvalidInput("0 means free: nothing is held and nothing is booked. Tick the box if it is.", "price")
+    prices.set_price(operator.database, operator.account_id, offer.name, model.id, amount, reason)
+
+
+def is_zero(amount: str) -> bool:
+    try:
+        return Decimal(amount.strip().removeprefix("$")) == 0
+    except InvalidOperation:
+        return False
+
+
+# Paused models ----------------------------------------------------------------------------------------------------
+
+
+def paused(operator: Operator) -> None:
+    st.header("Paused models")
+    found = decisions.pauses(operator.database, operator.account_id)
+    if not found:
+        st.caption("None: every model has billed what it announced.")
+    by_model = sorted(found, key=_model_of)
+    for (provider, model), rows in groupby(by_model, key=_model_of):
+        _confirm(operator, provider, model, list(rows))
+
+
+def _model_of(pause: Pause) -> tuple[str, str]:
+    return pause.provider, pause.model
+
+
+def _confirm(operator: Operator, provider: str, model: str, rows: Sequence[Pause]) -> None:
+    form = f"confirm_{provider}_{model}"
+    with st.form(form, border=True):
+        for row in rows:
+            st.text(pauses.arithmetic(row, operator.timezone))
+        st.caption("Booked in full. Confirmed, later orders in these voices are held at what was billed.")
+        reason = st.text_input("Reason", key=f"{form}_reason", placeholder="The vendor's price list says so")
+        forms.beside(f"{form}.reason")
+        sent = st.form_submit_button("Confirm the price", key=f"{form}_send", type="primary")
+        forms.beside(f"{form}.")
+    if sent:
+        account = operator.account_id
+        if forms.attempt(form, lambda: decisions.confirm_price(operator.database, account, provider, model, reason)):
+            st.toast("Confirmed. The model speaks again.", icon=":material/check:")
+        st.rerun()
