@@ -16,6 +16,7 @@ AppError
 ├── ProviderFailed          the voice gave no usable answer
 │   └── AnswerLost          its vendor may have billed the call all the same
 ├── ProviderUnavailable     the voice cannot run here
+│   └── PermissionMissing   its key is right but limited
 ├── StorageFull             no room for the file
 ├── SettingsInvalid         a setting stops the start
 ├── SchemaMismatch          database and program are of different versions
@@ -24,6 +25,8 @@ AppError
     ├── Busy                somebody held the rows for too long
     ├── TimedOut            the statement took too long
     └── VendorBusy          the voice's vendor cannot be reached or is busy; nothing was bought
+        ├── Crowded         the account has as many calls under way as its plan allows
+        └── Overloaded      the vendor asks everybody to slow down
 """
 
 import json
@@ -134,6 +137,10 @@ class ProviderUnavailable(AppError):
     sentence = "This voice cannot be used on this machine."
 
 
+class PermissionMissing(ProviderUnavailable):
+    sentence = "The voice service's key is right but limited. Allow it what is missing."
+
+
 class StorageFull(AppError):
     sentence = "The disk that holds the media is full. Free some space, then retry the job."
 
@@ -167,6 +174,16 @@ class TimedOut(Unavailable):
 
 class VendorBusy(Unavailable):
     sentence = "The voice service is busy or cannot be reached right now. Nothing was bought; it is tried again."
+
+
+class Crowded(VendorBusy):
+    sentence = (
+        "The voice service has as many calls under way as its plan allows. It is tried again; nothing was bought."
+    )
+
+
+class Overloaded(VendorBusy):
+    sentence = "The voice service asks everybody to slow down. Nothing was bought; it is tried again."
 
 
 # The one table from SQLSTATE to class. PT4xx are raised by our own functions (over REST: HTTP 4xx).

@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
-from services.errors import AnswerLost, AppError, InvalidInput, ProviderUnavailable, VendorBusy
+from services.errors import (
+    AnswerLost,
+    AppError,
+    Crowded,
+    InvalidInput,
+    Overloaded,
+    PermissionMissing,
+    ProviderUnavailable,
+    VendorBusy,
+)
 from services.speech import elevenlabs_shapes as shapes
-from services.speech.elevenlabs_errors import Crowded, Overloaded, PermissionMissing, free_error, paid_error
+from services.speech.elevenlabs_errors import free_error, paid_error
 from services.speech.elevenlabs_http import connect, options
 from services.speech.offers import validate_letters
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice, VoiceSettings
@@ -296,17 +305,20 @@ def _oldest(items: Iterator["HistoryItem"], line: Line, claimed: Collection[str]
 
 
 def _matches(item: "HistoryItem", line: Line) -> bool:
-    """Whether `item` says `line`. One whose credits fall (the month turned) has no known price, so it is none."""
+    """Whether `item` says `line`."""
     return (
         item.voice_id == line.voice
         and item.model_id in (line.model, None)
         and (item.text or "").strip() == line.text.strip()
-        and item.character_count_change_to >= item.character_count_change_from
         and HISTORY_ID.fullmatch(item.history_item_id) is not None
     )
 
 
 def _kept(client: "Client", item: "HistoryItem") -> Speech:
+    if item.character_count_change_to < item.character_count_change_from:
+        raise ProviderUnavailable(
+            "ElevenLabs has made this speech, but its credits were reset meanwhile: the history does not tell its price."
+        )
     with client.history.with_raw_response.get_audio(item.history_item_id, request_options=FREE) as answer:
         data = b"".join(answer.data)
     if not data:

@@ -9,19 +9,17 @@ from typing import Any
 
 import httpx
 
-from services.errors import AnswerLost, AppError, InvalidInput, ProviderFailed, ProviderUnavailable, VendorBusy
-
-
-class PermissionMissing(ProviderUnavailable):
-    """The key is right but limited."""
-
-
-class Crowded(VendorBusy):
-    """The account has as many calls under way as its plan allows."""
-
-
-class Overloaded(VendorBusy):
-    """The vendor asks everybody to slow down."""
+from services.errors import (
+    AnswerLost,
+    AppError,
+    Crowded,
+    InvalidInput,
+    Overloaded,
+    PermissionMissing,
+    ProviderFailed,
+    ProviderUnavailable,
+    VendorBusy,
+)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ once for each row, and whatever was billed is booked exactly once, whoever of se
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from services.errors import (
     AppError,
     Conflict,
     ProviderFailed,
+    ProviderUnavailable,
     PurchaseUnclear,
     StorageFull,
     VendorBusy,
@@ -79,7 +81,7 @@ def buy(context: Context, provider: Provider, line: Line, place: int) -> str:
         if purchase.state == "unclear":
             raise PurchaseUnclear(UNCLEAR)
         if purchase.media_path is not None:
-            return purchase.media_path
+            return _kept(context, purchase, purchase.media_path)
         path = _obtain(context, provider, line, purchase)
         if path is not None:
             return path
@@ -95,8 +97,19 @@ def _obtain(context: Context, provider: Provider, line: Line, purchase: Purchase
         return _call(context, spool, provider, line, purchase)
     if purchase.state == "sent":
         return _find(context, spool, provider, line, purchase)
-    context.tell("spoil_purchase", p_purchase_id=purchase.id, p_error="The audio is lost.")
-    raise ProviderFailed("This passage was paid for, but its audio is lost with a disk. A retry buys it again.")
+    raise _spoiled(context, purchase, "This passage was paid for, but its audio cannot be used. A retry buys it again.")
+
+
+def _kept(context: Context, purchase: Purchase, path: str) -> str:
+    if context.media.exists(path):
+        return path
+    raise _spoiled(context, purchase, "This passage was paid for, but its file is gone. A retry buys it again.")
+
+
+def _spoiled(context: Context, purchase: Purchase, sentence: str) -> ProviderFailed:
+    """Bought and booked, but no sound to use: only a person's retry buys it again."""
+    context.tell("spoil_purchase", p_purchase_id=purchase.id, p_error=sentence)
+    return ProviderFailed(sentence)
 
 
 def _call(context: Context, spool: Spool, provider: Provider, line: Line, purchase: Purchase) -> str | None:
@@ -106,7 +119,7 @@ def _call(context: Context, spool: Spool, provider: Provider, line: Line, purcha
     try:
         with spool.reserved(purchase.id, purchase.characters):
             speech = _speak(context, provider, line, purchase)
-            spool.keep(purchase.id, speech)
+            _keep(context, spool, purchase, speech)
             reached("spooled")
             return _store(context, spool, purchase, speech, recovered=False)
     except AnswerLost as exc:
@@ -115,12 +128,23 @@ def _call(context: Context, spool: Spool, provider: Provider, line: Line, purcha
         return _find(context, spool, provider, line, sent, ours=True)
 
 
+def _keep(context: Context, spool: Spool, purchase: Purchase, speech: Speech) -> None:
+    try:
+        spool.keep(purchase.id, speech)
+    except StorageFull:  # it is in memory still: the media store and the books may take it
+        log.exception("%s: the answer of passage %d could not be spooled", context.job, purchase.place)
+
+
 def _speak(context: Context, provider: Provider, line: Line, purchase: Purchase) -> Speech:
     """Call the provider once. What proves that nothing was bought is told; what does not is `AnswerLost`."""
     seconds = context.options.elevenlabs_seconds if provider.paid_outside else context.options.engine_seconds
     wait = Decimal(str(seconds + MARGIN))
+    asked_at = time.time()  # not the monotonic clock: it stands still while a machine sleeps
     context.write("send_purchase", p_purchase_id=purchase.id, p_seconds=wait)
     reached("sent")
+    if time.time() - asked_at > MARGIN:  # the call would outlast the deadline that others rely on
+        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stood still before the call.")
+        raise VendorBusy("This machine stood still for a moment. Nothing was bought; it is tried again.")
     try:
         speech = provider.synthesize(line, seconds)
     except AnswerLost:
@@ -154,10 +178,16 @@ def _find(
             raise Postponed(left, f"Waiting whether {provider.label} still answers")
         context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=UNCLEAR)
         raise PurchaseUnclear(UNCLEAR)
-    speech = ask(context, provider, line, purchase)
+    left += grace(context.options)
+    try:
+        speech = ask(context, provider, line, purchase)
+    except ProviderUnavailable as exc:
+        if left > 0:
+            raise Postponed(LOOK_AGAIN, str(exc)) from exc
+        context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=f"{UNCLEAR} {exc}")
+        raise PurchaseUnclear(UNCLEAR) from exc
     if speech is not None:
         return _store(context, spool, purchase, speech, recovered=True)
-    left += grace(context.options)
     if left > 0 or purchase.rivals:
         raise Postponed(min(max(left, 0.1), LOOK_AGAIN), f"Asking {provider.label} whether the lost answer was made")
     context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The vendor has not made it.", p_absent=True)
@@ -188,8 +218,9 @@ def _store(context: Context, spool: Spool | None, purchase: Purchase, speech: Sp
         context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error=str(full))
         raise full
     reached("written")
+    unusable = useless(speech)
     try:
-        cost = settle(context.tell, purchase, speech, None if full else path, recovered=recovered)
+        cost = settle(context.tell, purchase, speech, None if full or unusable else path, recovered=recovered)
     except Conflict as exc:  # another purchase has claimed this very answer meanwhile
         raise Postponed(1.0, "Asking once more whether the lost answer was made") from exc
     reached("settled")
@@ -197,7 +228,11 @@ def _store(context: Context, spool: Spool | None, purchase: Purchase, speech: Sp
         raise full
     if spool:
         spool.drop(purchase.id)
-    _check_sound(context, purchase, speech, cost)
+    if unusable:
+        sentence = f"The voice gave {unusable} for passage {purchase.place + 1}."
+        if cost:
+            sentence += f" It was billed (${cost:.4f}) and is booked; a retry buys it again."
+        raise _spoiled(context, purchase, sentence)
     return path
 
 
@@ -235,20 +270,12 @@ def settle(
     return cost
 
 
-def _check_sound(context: Context, purchase: Purchase, speech: Speech, cost: Decimal) -> None:
-    """Silence and noise are not stored as a passage; they were bought all the same."""
+def useless(speech: Speech) -> str | None:
+    """What is wrong with the sound, or None: silence and noise are not kept as a passage."""
     try:
-        audible = not audio.is_silent(audio.decode(speech.data))
-        what = "silence"
+        return "silence" if audio.is_silent(audio.decode(speech.data)) else None
     except ProviderFailed:
-        audible, what = False, "no readable audio"
-    if audible:
-        return
-    sentence = f"The voice gave {what} for passage {purchase.place + 1}."
-    if cost:
-        sentence += f" It was billed (${cost:.4f}) and is booked; a retry buys it again."
-    context.tell("spoil_purchase", p_purchase_id=purchase.id, p_error=sentence)
-    raise ProviderFailed(sentence)
+        return "no readable audio"
 
 
 def part_path(purchase: Purchase, data: bytes) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from services.database.door import Database
-from services.errors import AppError
-from services.jobs.context import Context, Outcome
+from services.errors import AppError, ProviderUnavailable, StorageFull, Unavailable
+from services.jobs.context import Context, Outcome, Postponed
 from services.logs import tag
 from services.media.door import Media
 from services.speech import purchases, registry
@@ -26,7 +26,7 @@ def reconcile(context: Context) -> Outcome:
         context.check()
         try:
             end = _resolve(context, row)
-        except AppError as exc:
+        except (AppError, Postponed) as exc:
             log.warning("%s purchase %s stays open: %s", tag(row["profile_id"]), row["id"], exc)
             end = "open"
         ends[end] = ends.get(end, 0) + 1
@@ -34,11 +34,18 @@ def reconcile(context: Context) -> Outcome:
 
 
 def _resolve(context: Context, row: dict[str, Any]) -> str:
-    purchase = Purchase.model_validate(row)
+    purchase = Purchase.model_validate(context.database.call("purchase", p_purchase_id=row["id"]))
+    if purchase.state not in ("sent", "refused"):
+        return "settled"  # meanwhile, by somebody else
     provider = registry.provider(purchase.provider)
     if not isinstance(provider, Recovers):
         return _without_list(context, purchase, paid=provider.paid_outside)
-    speech = purchases.ask(context, provider, _line(row), purchase)
+    try:
+        speech = purchases.ask(context, provider, _line(row), purchase)
+    except ProviderUnavailable as exc:  # nobody can ask any more
+        if purchase.state == "sent":
+            context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=f"{purchases.UNCLEAR} {exc}")
+        return "unclear"
     if speech is not None:
         _keep(context, purchase, speech)
         return "recovered"
@@ -65,13 +72,25 @@ def _line(row: dict[str, Any]) -> Line:
 def _keep(context: Context, purchase: Purchase, speech: Speech) -> None:
     path = purchases.part_path(purchase, speech.data)
     context.media.write(path, speech.data)
-    purchases.settle(context.tell, purchase, speech, path, recovered=True)
+    usable = purchases.useless(speech) is None
+    purchases.settle(context.tell, purchase, speech, path if usable else None, recovered=True)
 
 
 def drain(database: Database, media: Media, folder: Path) -> int:
     """Finish what attempts that died left behind in this machine's spool; returns how many answers."""
     spool = Spool(folder)
-    return sum(_finish(database, media, spool, purchase_id) for purchase_id in spool.left_behind())
+    return sum(_finished(database, media, spool, purchase_id) for purchase_id in spool.left_behind())
+
+
+def _finished(database: Database, media: Media, spool: Spool, purchase_id: UUID) -> bool:
+    """One answer that cannot be finished must not keep the others."""
+    try:
+        return _finish(database, media, spool, purchase_id)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("The kept answer of purchase %s could not be booked; it is tried again.", purchase_id)
+        return False
 
 
 def _finish(database: Database, media: Media, spool: Spool, purchase_id: UUID) -> bool:
@@ -81,7 +100,18 @@ def _finish(database: Database, media: Media, spool: Spool, purchase_id: UUID) -
         return False
     purchase = Purchase.model_validate(found)
     path = purchases.part_path(purchase, speech.data)
-    media.write(path, speech.data)
-    purchases.settle(database.call, purchase, speech, path, recovered=False)
+    full = _write(media, path, speech)
+    usable = full is None and purchases.useless(speech) is None
+    purchases.settle(database.call, purchase, speech, path if usable else None, recovered=False)
+    if full:
+        raise full
     spool.drop(purchase_id)
     return True
+
+
+def _write(media: Media, path: str, speech: Speech) -> StorageFull | None:
+    try:
+        media.write(path, speech.data)
+    except StorageFull as exc:  # booked all the same; the spool keeps the sound
+        return exc
+    return None

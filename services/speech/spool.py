@@ -7,6 +7,7 @@ a line of JSON (units, the vendor's id), then the audio as it came.
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ RESERVED = ".reserved"
 LEAST_ROOM = 1 << 20  # bytes: head and a short answer
 ROOM_A_CHARACTER = 4_096  # bytes; MP3 at 128 kbit/s and 15 characters a second needs some 1,100
 
+_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _in_use: set[UUID] = set()  # purchases of this process under way: nobody else may finish them
 _guard = threading.Lock()
 
@@ -78,7 +80,7 @@ class Spool:
 
     def left_behind(self) -> list[UUID]:
         """Purchases whose answer is kept and that nothing in this process works on."""
-        kept = [UUID(file.stem) for file in self._folder.glob(f"*{SUFFIX}")]
+        kept = [UUID(file.stem) for file in self._folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(file.stem)]
         with _guard:
             return [purchase_id for purchase_id in kept if purchase_id not in _in_use]
 

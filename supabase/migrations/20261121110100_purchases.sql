@@ -32,6 +32,7 @@ create table public.purchases (
     error          text,
     sent_at        timestamptz,
     deadline       timestamptz,                                -- after it no call of this purchase is on its way
+    sent_by        uuid,                                       -- the attempt that sent it
     absent_at      timestamptz,                                -- when the vendor's list showed that it was not made
     again_at       timestamptz,                                -- when a person clicked to buy it again
     again_by       uuid,
@@ -131,6 +132,11 @@ begin
     return private.hold_cost(p_request_id, v_job.profile_id, v_cost, p_provider, p_job_id, v_job.created_by);
 end $$;
 
+-- Voices that no vendor bills, practice prices included: what is lost can be spoken again.
+create function private.bills_nobody(p_provider text) returns boolean
+language sql immutable set search_path = '' as
+    $$ select p_provider in ('hibari', 'practice', 'edge', 'kokoro', 'coqui') $$;
+
 -- Units a character costs. Learned or confirmed rates come first; then model times voice; a voice whose multiplier
 -- nobody knows counts as the dearest the vendor documents.
 create function private.unit_rate(
@@ -141,14 +147,9 @@ declare
     v_voice numeric;
 begin
     exact := true;
-    select r.rate into rate from public.voice_rates r
-    where r.account_id = p_account_id and r.provider = p_provider and r.model = p_model and r.voice = p_voice;
-    if found then
-        return;
-    end if;
     rate := 1;
-    if p_provider in ('hibari', 'practice', 'edge', 'kokoro', 'coqui') then
-        return;                                                -- nobody bills them
+    if private.bills_nobody(p_provider) then
+        return;
     end if;
     select s.models -> p_model into v_model from public.voice_services s
     where s.provider = p_provider and s.account_id = p_account_id and s.readiness = 'ready';
@@ -158,6 +159,11 @@ begin
     elsif v_model is null then
         perform private.fail('PT400', format('%s does not offer the model %s any more. Choose another.', p_provider,
                                              p_model), '{"field": "model"}');
+    end if;
+    select r.rate into rate from public.voice_rates r
+    where r.account_id = p_account_id and r.provider = p_provider and r.model = p_model and r.voice = p_voice;
+    if found then
+        return;
     end if;
     select v.multiplier into v_voice from public.voices v
     where v.account_id = p_account_id and v.provider = p_provider and v.voice = p_voice;
@@ -226,6 +232,7 @@ declare
     v_hash  text := private.speech_hash(p_speech);
     v_sum   record;
 begin
+    perform private.check_chunks(private.chunks_of(p_speech));
     perform private.refuse_paused(v_store.account_id, p_speech ->> 'provider', p_speech ->> 'model');
     select sum(c.characters) as characters, count(*) as passages, count(c.part_id) as bought,
            coalesce(sum(c.cost_usd) filter (where c.part_id is null), 0) as estimate,
@@ -300,12 +307,12 @@ begin
     end if;
     select * into v_store from public.profiles p where p.id = p_job.profile_id;
     perform private.refuse_closed_store(v_store);
-    perform private.refuse_paused(p_job.account_id, p_job.input ->> 'provider', p_job.input ->> 'model');
     select (array_agg(c.cost_usd order by c.place))[1], sum(c.cost_usd) into v_first, v_whole
     from private.price_chunks(v_store, p_job.input) c where c.part_id is null;
     if v_first is null then
         return null;                                           -- all of it was bought before
     end if;
+    perform private.refuse_paused(p_job.account_id, p_job.input ->> 'provider', p_job.input ->> 'model');
     if v_whole > v_first then
         perform private.refuse_whole(v_store, v_store.id, v_whole);
         perform private.refuse_whole(v_store, null, v_whole);
@@ -335,10 +342,12 @@ language sql stable set search_path = '' as $$
         'units_expected', (p_purchase).units_expected::text, 'units_billed', (p_purchase).units_billed::text,
         'cost_usd', (p_purchase).cost_usd::text, 'saved_usd', (p_purchase).saved_usd::text,
         'seconds_left', extract(epoch from (p_purchase).deadline - private.utc_now())::float8,
-        -- another call for the same words is on its way: an answer at the vendor may be its own
+        -- another call that the vendor's list could confuse with it is on its way: what it lists may be the other's
         'rivals', exists (select from public.purchases r
-                          where r.account_id = (p_purchase).account_id and r.part_hash = (p_purchase).part_hash
-                            and r.id <> (p_purchase).id and r.state = 'sent' and r.deadline > private.utc_now()))
+                          where r.account_id = (p_purchase).account_id and r.provider = (p_purchase).provider
+                            and r.model = (p_purchase).model and r.voice = (p_purchase).voice
+                            and r.characters = (p_purchase).characters and r.id <> (p_purchase).id
+                            and r.state = 'sent' and r.deadline > private.utc_now()))
 $$;
 
 -- The purchase of a passage of a job under way: the one that is there, a passage bought before, or a new intent with its
@@ -424,14 +433,25 @@ begin
     perform private.my_attempt(p_job_id, p_attempt_token);
     select * into v_purchase from public.purchases p where p.id = p_purchase_id and p.job_id = p_job_id;
     update public.purchases p
-    set state = 'sent', sent_at = private.utc_now(),
+    set state = 'sent', sent_by = p_attempt_token, sent_at = private.utc_now(),
         deadline = private.utc_now() + make_interval(secs => p_seconds::double precision)
-    where p.id = v_purchase.id and p.state = 'intent';
+    where p.id = v_purchase.id
+      and (p.state = 'intent' or (p.state = 'sent' and p.sent_by = p_attempt_token));  -- an answer that got lost
     if not found then
         perform private.fail('PT409', 'This passage was sent before.');
     end if;
     update public.cost_holds h set state = 'committed'
-    where h.request_id = v_purchase.request_id and h.state = 'reserved';
+    where h.request_id = v_purchase.request_id and h.state in ('reserved', 'committed');
+    if not found then
+        perform private.fail('PT409', 'The money of this passage is not held any more, so nothing was bought.');
+    end if;
+end $$;
+
+-- The job before its purchase: whoever ends it has then released its holds, or has not begun to.
+create function private.lock_job_of(p_purchase_id uuid) returns void language plpgsql set search_path = '' as $$
+begin
+    perform from public.jobs j where j.id = (select p.job_id from public.purchases p where p.id = p_purchase_id)
+    for no key update;
 end $$;
 
 -- Proof that nothing was bought. p_absent: the vendor's own list says so.
@@ -440,6 +460,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     v_purchase public.purchases;
 begin
+    perform private.lock_job_of(p_purchase_id);
     select * into v_purchase from public.purchases p where p.id = p_purchase_id for no key update;
     if v_purchase.state not in ('intent', 'sent', 'unclear') then
         return;
@@ -466,7 +487,9 @@ $$;
 create function private.spoil_purchase(p_purchase_id uuid, p_error text) returns void
 language sql security definer set search_path = '' as $$
     update public.purchases p set media_path = null, error = p_error, again_at = private.utc_now()
-    where p.id = p_purchase_id and p.state in ('settled', 'recovered')
+    where p.state in ('settled', 'recovered', 'reused')
+      and (p.id = p_purchase_id
+           or p.media_path = (select x.media_path from public.purchases x where x.id = p_purchase_id))
 $$;
 
 -- The truth about a purchase, accepted always and once: units billed, the vendor's id, where the audio lies. Returns its
@@ -477,13 +500,17 @@ create function private.settle_purchase(
 declare
     v_purchase public.purchases;
     v_vendor   text := p_vendor_id;
+    v_units    numeric := round(p_units, 6);
     v_cost     numeric;
 begin
     select * into v_purchase from public.purchases p where p.id = p_purchase_id for no key update;
     if not found then
         perform private.fail('PT404', 'Purchase not found.');
+    elsif v_purchase.state = 'refused' and private.bills_nobody(v_purchase.provider) then
+        return 0;                                              -- an attempt that was taken over; nobody bills it
     elsif v_purchase.state in ('settled', 'recovered') then
-        update public.purchases p set media_path = coalesce(p.media_path, p_media_path) where p.id = p_purchase_id;
+        update public.purchases p set media_path = coalesce(p.media_path, p_media_path)
+        where p.id = p_purchase_id and p.error is null;        -- what was found useless stays so
         return v_purchase.cost_usd;
     end if;
     if v_vendor is not null then
@@ -493,15 +520,16 @@ begin
             if p_recovered then
                 perform private.fail('PT409', 'This answer belongs to another purchase.');
             end if;
-            v_vendor := null;
+            v_vendor := null;                                  -- this very bill is booked already, under the other
+            v_units := 0;
         end if;
     end if;
-    v_cost := private.book_purchase(v_purchase, p_units);
+    v_cost := private.book_purchase(v_purchase, v_units);
     update public.purchases p
-    set state = case when p_recovered then 'recovered' else 'settled' end, units_billed = p_units, cost_usd = v_cost,
+    set state = case when p_recovered then 'recovered' else 'settled' end, units_billed = v_units, cost_usd = v_cost,
         vendor_id = v_vendor, media_path = p_media_path, error = null, closed_at = private.utc_now()
     where p.id = p_purchase_id;
-    perform private.learn_rate(v_purchase, p_units);
+    perform private.learn_rate(v_purchase, v_units);
     return v_cost;
 end $$;
 
@@ -531,7 +559,7 @@ begin
                               p_purchase.profile_id, null,
                               jsonb_build_object('units', trim_scale(p_purchase.units_expected)),
                               jsonb_build_object('units', trim_scale(p_units), 'purchase', p_purchase.id));
-    elsif not p_purchase.exact and p_units < p_purchase.units_expected then  -- at the dearest there is nothing to learn
+    elsif not p_purchase.exact and p_units > 0 and p_units < p_purchase.units_expected then  -- at the dearest there is nothing to learn
         insert into public.voice_rates (account_id, provider, model, voice, rate)
         values (p_purchase.account_id, p_purchase.provider, p_purchase.model, p_purchase.voice,
                 ceil(p_units / p_purchase.characters * 100) / 100)
@@ -555,7 +583,7 @@ language sql stable security definer set search_path = '' as $$
                                     < private.utc_now()
                and not (j.status = 'pending' or (j.status = 'running' and j.lease_until > private.utc_now())))
            or (p.state = 'refused' and p.absent_at > private.utc_now() - interval '1 day')
-        order by p.sent_at limit 100) x
+        order by p.state = 'refused', p.sent_at limit 100) x
 $$;
 
 -- Vendor ids that belong to other purchases since that instant.
@@ -648,7 +676,7 @@ language sql stable security definer set search_path = '' as $$
        or exists (select from public.clips c where p in (c.media_path, c.thumbnail_path))
        or exists (select from public.purchases x where x.media_path = p)
        or exists (select from public.purchases x         -- bought, not booked yet
-                  where x.id = substring(p from '/parts/([0-9a-f-]{36})\.')::uuid
+                  where x.id = substring(p from '/parts/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.')::uuid
                     and x.state in ('intent', 'sent', 'unclear'))
        or exists (select from public.jobs j              -- written a moment ago, its step not stored yet
                   where j.status = 'running' and p like '%/' || j.id || '-' || j.attempt_token || '.%')
@@ -703,6 +731,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     v_purchase public.purchases;
 begin
+    perform private.lock_job_of(p_purchase_id);
     select * into v_purchase from public.purchases p
     where p.id = p_purchase_id and p.profile_id in (select private.my_profile_ids()) for no key update;
     if not found then
@@ -777,8 +806,8 @@ begin
     end if;
     perform set_config('clipdesk.erasing', p_account_id::text, true);
     select array_agg(m.person_id) into v_people from public.members m where m.account_id = p_account_id;
-    foreach v_table in array array['cost_holds', 'cost_entry_details', 'cost_entries', 'cost_daily',
-        'profile_monthly_costs', 'quota_counters', 'quota_changes', 'quota_grants', 'prices', 'speech_assets', 'purchases',
+    foreach v_table in array array['purchases', 'cost_holds', 'cost_entry_details', 'cost_entries', 'cost_daily',
+        'profile_monthly_costs', 'quota_counters', 'quota_changes', 'quota_grants', 'prices', 'speech_assets',
         'voices', 'voice_services', 'voice_rates', 'model_pauses', 'pronunciations', 'jobs',
         'clips', 'projects', 'audit_log', 'profile_members', 'profiles', 'members'] loop
         execute format('delete from public.%I where account_id = $1', v_table) using p_account_id;

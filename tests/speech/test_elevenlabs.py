@@ -642,9 +642,9 @@ class TestRecovery:
             character_count_change_from=99_990,
             character_count_change_to=9,
         )
-        assert not elevenlabs._matches(item, LINE)  # type: ignore[arg-type]  # has what it reads
-        item.character_count_change_to = 100_009
-        assert elevenlabs._matches(item, LINE)  # type: ignore[arg-type]  # likewise
+        assert elevenlabs._matches(item, LINE)  # type: ignore[arg-type]  # has what it reads
+        with pytest.raises(ProviderUnavailable, match="credits were reset"):
+            elevenlabs._kept(None, item)  # type: ignore[arg-type]  # likewise; nothing is asked for
 
 
 class TestSecrecy:
