@@ -317,7 +317,7 @@ def _matches(item: "HistoryItem", line: Line) -> bool:
 def _kept(client: "Client", item: "HistoryItem") -> Speech:
     if item.character_count_change_to < item.character_count_change_from:
         raise ProviderUnavailable(
-            "ElevenLabs has made this speech, but its credits were reset meanwhile: the history does not tell its price."
+            "ElevenLabs has made this speech, but its credits were reset meanwhile: its price is not told."
         )
     with client.history.with_raw_response.get_audio(item.history_item_id, request_options=FREE) as answer:
         data = b"".join(answer.data)
