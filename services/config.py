@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     @classmethod
     def _header(cls, value: str | None) -> str | None:
         """Keys travel in a header: a pasted newline or a letter outside ASCII would fail far from here."""
-        value = value.strip() if value else None
+        value = (value or "").strip() or None
         if value and not (value.isascii() and value.isprintable()):
             raise ValueError("has characters that no key has; copy it again")
         return value

@@ -185,3 +185,7 @@ def _look(provider: Provider) -> tuple[State, tuple[Sequence[Model], Sequence[Vo
     except AppError as exc:
         log.warning("%s %s: %s", tag(None), provider.name, exc)
         return State(readiness=Readiness.BROKEN, sentence=str(exc)), None
+    except Exception:  # one service that goes wrong must not hide the others
+        log.exception("%s %s went wrong in an unforeseen way", tag(None), provider.name)
+        sentence = f"{provider.label} went wrong in an unforeseen way; the worker's log has the details."
+        return State(readiness=Readiness.BROKEN, sentence=sentence), None

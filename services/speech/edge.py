@@ -5,6 +5,7 @@ import importlib
 import threading
 import time
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -123,10 +124,14 @@ async def _speak(line: Line) -> bytes:
 
 
 def _ask(work: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
-    """Raises `VendorBusy`, `ProviderFailed` or `ProviderUnavailable`.
+    """Raises `VendorBusy`, `ProviderFailed` or `ProviderUnavailable`. In a thread of its own: the caller's may run a
+    loop already."""
+    with ThreadPoolExecutor(1, "edge") as own:
+        return own.submit(_run, work, seconds).result()
 
-    The loop is closed by hand: `asyncio.run` would wait for a name look-up that hangs.
-    """
+
+def _run(work: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
+    """The loop is closed by hand: `asyncio.run` would wait for a name look-up that hangs."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(asyncio.wait_for(work, seconds))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.errors import ModelPaused, PriceMissing, PurchaseUnclear
+from services.errors import AppError, ModelPaused, PriceMissing, PurchaseUnclear
 from services.jobs import attempt, queue
 from services.jobs.handlers import HANDLERS
 from services.speech import catalogue, decisions, generation, reconcile, registry
@@ -373,3 +373,71 @@ def test_without_a_writable_spool_nothing_is_bought(world, shop, fake, spool, ru
     assert (row["status"], fake.bill) == ("failed", [])
     assert "spool" in row["error"]
     assert world.rows("select * from public.cost_holds where state in ('reserved', 'committed')") == []
+
+
+# What two calls may do to each other -------------------------------------------------------------------------------
+
+
+def test_one_bad_file_in_the_spool_keeps_no_other(world, shop, folder, fake, spool):
+    vendor.order(world, shop.store, shop.manager, LINE)
+    context = kill.claim(world, folder, "speech", **vendor.options(spool))
+    purchase = reconcile.Purchase.model_validate(context.write("begin_purchase", p_place=0))
+    context.write("send_purchase", p_purchase_id=purchase.id, p_seconds=Decimal(60))
+    kept = reconcile.Spool(spool)
+    with kept.reserved(purchase.id, len(LINE)):
+        kept.keep(purchase.id, registry.provider("elevenlabs").synthesize(_line(), 5))
+    (spool / "00000000-0000-0000-0000-000000000000.answer").write_bytes(b"torn")
+    (spool / "notes.answer").write_text("not ours")
+    assert reconcile.drain(world.as_worker(), folder, spool) == 1
+    assert states(world) == ["settled"]
+    vendor.assert_books_equal_the_bill(world, fake)
+
+
+def test_a_busy_history_ends_the_look_and_not_the_job(world, shop, fake, run):
+    fake.misbehave("text-to-speech", "lost")
+    fake.misbehave("history", "error", times=None)
+    job_id = vendor.order(world, shop.store, shop.manager, LINE)
+    run()
+    queue.cancel(shop.database, job_id)
+    world.execute("update public.purchases set deadline = now() - interval '1 hour'")
+    assert _reconciled(world, run) == ["sent"]
+    fake.behave()
+    assert _reconciled(world, run) == ["recovered"]
+
+
+def test_a_key_that_may_not_read_the_history_leaves_the_call_to_a_person(world, shop, fake, run):
+    fake.misbehave("text-to-speech", "lost")
+    fake.accounts[fake.key].permissions.remove("speech_history_read")
+    vendor.order(world, shop.store, shop.manager, LINE)
+    assert run()["status"] == "pending"
+    world.execute("update public.purchases set deadline = now() - interval '1 hour'")
+    assert run()["status"] == "failed"
+    (question,) = decisions.unclear(shop.database, shop.account)
+    admin = world.as_person(world.person(shop.account, "admin"))
+    decisions.decide(admin, question.id, billed=True, reason="The vendor's own page shows it.")
+    vendor.assert_books_equal_the_bill(world, fake)
+
+
+def test_a_learned_rate_gives_no_right_to_a_key_that_was_withdrawn(world, shop, fake, run):
+    vendor.order(world, shop.store, shop.manager, LINE, voice=vendor.UNKNOWN)
+    assert run()["status"] == "completed"
+    world.company("A second one")
+    world.job("voices")
+    assert run("voices")["status"] == "completed"
+    with pytest.raises(AppError, match=r"not offered|not connected"):
+        vendor.order(world, shop.store, shop.manager, "Another line.", voice=vendor.UNKNOWN)
+    assert len(fake.bill) == 1
+
+
+def test_a_passage_whose_file_is_gone_is_bought_again_by_a_click_only(world, shop, folder, fake, run):
+    vendor.order(world, shop.store, shop.manager, LINE)
+    run()
+    folder.delete(world.value("select media_path from public.purchases"))
+    job_id = vendor.order(world, shop.store, shop.manager, LINE, format="wav")
+    row = run()
+    assert (row["status"], len(fake.bill)) == ("failed", 1)
+    assert "its file is gone" in row["error"]
+    queue.retry(shop.database, job_id)
+    assert run()["status"] == "completed"
+    assert len(fake.bill) == 2
+    vendor.assert_books_equal_the_bill(world, fake)
