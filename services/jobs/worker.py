@@ -1,7 +1,7 @@
 """The worker: claims jobs and runs them, inside the app or as `python -m services.jobs.worker`.
 
-Each of its job threads claims and runs one job at a time; one more thread, the keeper, extends their leases and
-plans periodic work. So a worker uses one database connection a thread, five at most.
+Each of its job threads claims and runs one job at a time. Two more look after them: the keeper extends their leases
+and plans periodic work, the drainer books what killed processes had bought. They share five database connections.
 """
 
 import logging
@@ -128,7 +128,7 @@ class Worker:
 
     def alive(self) -> bool:
         """Whether all its threads run."""
-        return all(thread.is_alive() for thread in (self._keeper, *self._threads))
+        return all(thread.is_alive() for thread in (self._keeper, self._drainer, *self._threads))
 
     def wake(self) -> None:
         """Look for work at once, if idle."""

@@ -12,15 +12,14 @@ from pathlib import Path
 from services.config import settings
 from services.errors import ProviderUnavailable
 from services.speech import local_engine
-from services.speech.engine import Request
-from services.speech.offers import (
+from services.speech.checks import (
     is_installed,
     require_ready,
-    state_of,
     validate_letters,
     validate_line,
     without_controls,
 )
+from services.speech.engine import Request
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice
 
 # With any newer PyTorch the package cannot be imported, and six it forgets to ask for.
@@ -59,18 +58,18 @@ class Coqui:
 
     def state(self) -> State:
         if refused := _refusal():
-            return state_of(Readiness.BROKEN, refused)
+            return State(Readiness.BROKEN, refused)
         if not is_installed("TTS"):
-            return state_of(Readiness.NOT_INSTALLED, f"Coqui is not installed. It takes about 6 GB: {INSTALL}")
+            return State(Readiness.NOT_INSTALLED, f"Coqui is not installed. It takes about 6 GB: {INSTALL}")
         if missing := _missing():
-            return state_of(Readiness.MODEL_MISSING, missing)
+            return State(Readiness.MODEL_MISSING, missing)
         if local_engine.cannot_import("coqui"):
-            return state_of(
+            return State(
                 Readiness.BROKEN,
                 "Coqui is installed but cannot be imported; the server's log says why. Often its versions do not "
                 f"fit together. Install it again: {INSTALL}",
             )
-        return state_of(Readiness.READY, "Ready: speaks on this machine, offline and free.")
+        return State(Readiness.READY, "Ready: speaks on this machine, offline and free.")
 
     def models(self) -> Sequence[Model]:
         """The one that COQUI_MODEL names."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from services.database.door import Database, Filter, Row
+from services.database.door import Database, Row
 from services.jobs import queue
 
 
@@ -46,12 +46,11 @@ class Pause(Row):
         return self.billed / self.expected if self.expected else Decimal(0)
 
 
-def unclear(database: Database, account_id: UUID, job_id: UUID | None = None) -> list[Unclear]:
-    """Open questions of the person's stores, oldest first; of one job where given."""
-    filters: list[Filter] = [("account_id", "eq", account_id), ("state", "eq", "unclear")]
-    if job_id:
-        filters.append(("job_id", "eq", job_id))
-    return database.select(Unclear, filters, order=[("sent_at", "asc")])
+def unclear(database: Database, account_id: UUID) -> list[Unclear]:
+    """Open questions of the person's stores, oldest first."""
+    return database.select(
+        Unclear, [("account_id", "eq", account_id), ("state", "eq", "unclear")], order=[("sent_at", "asc")]
+    )
 
 
 def decide(database: Database, purchase_id: UUID, *, billed: bool, reason: str) -> None:

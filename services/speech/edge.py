@@ -10,10 +10,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from services.errors import AppError, ProviderFailed, ProviderUnavailable, VendorBusy
-from services.speech.offers import (
+from services.speech.checks import (
     is_installed,
     require_ready,
-    state_of,
     validate_letters,
     validate_line,
     without_controls,
@@ -48,12 +47,12 @@ class Edge:
 
     def state(self) -> State:
         if not is_installed("edge_tts"):
-            return state_of(Readiness.NOT_INSTALLED, f'Edge is not installed: pip install "{REQUIREMENT}"')
+            return State(Readiness.NOT_INSTALLED, f'Edge is not installed: pip install "{REQUIREMENT}"')
         try:
             _package()
         except ProviderUnavailable as error:
-            return state_of(Readiness.BROKEN, str(error))
-        return state_of(Readiness.READY, "Installed. Unofficial: it may stop working without notice.")
+            return State(Readiness.BROKEN, str(error))
+        return State(Readiness.READY, "Installed. Unofficial: it may stop working without notice.")
 
     def models(self) -> Sequence[Model]:
         return (MODEL,)

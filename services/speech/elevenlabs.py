@@ -24,9 +24,9 @@ from services.errors import (
     VendorBusy,
 )
 from services.speech import elevenlabs_shapes as shapes
+from services.speech.checks import validate_letters
 from services.speech.elevenlabs_errors import free_error, paid_error
 from services.speech.elevenlabs_http import connect, options
-from services.speech.offers import validate_letters
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice, VoiceSettings
 from services.speech.slots import Slots, slots_of
 

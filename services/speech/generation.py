@@ -230,23 +230,33 @@ def speak(context: Context) -> None:
     context.finish("save_speech", p_speech={**made, "id": made["speech_id"]})
 
 
-def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
-    """The media paths of the passages, bought one after the other; cancelled between two of them if asked."""
-    provider = registry.provider(order.provider)
-    texts: list[str] = context.job.input.get("chunks") or [order.text]
-    for place, text in enumerate(texts):
-        context.check()
-        context.progress(
-            SHARE_OF_SPEAKING * place / len(texts),
-            f"Speaking passage {place + 1} of {len(texts)}" if len(texts) > 1 else "Speaking",
-        )
-        line = Line(
+def lines(job_input: dict[str, Any]) -> list[Line]:
+    """The passages of a job that speaks, each with what stands before and after it."""
+    order = SpeechOrder.model_validate(job_input)
+    texts: list[str] = job_input.get("chunks") or [order.text]  # jobs of the first release have no passages
+    around = ["", *texts, ""]
+    return [
+        Line(
             text=text,
             voice=order.voice,
             model=order.model,
             settings=order.settings,
-            before=texts[place - 1] if place else "",
-            after=texts[place + 1] if place + 1 < len(texts) else "",
+            before=around[place],
+            after=around[place + 2],
+        )
+        for place, text in enumerate(texts)
+    ]
+
+
+def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
+    """The media paths of the passages, bought one after the other; cancelled between two of them if asked."""
+    provider = registry.provider(order.provider)
+    spoken_lines = lines(context.job.input)
+    for place, line in enumerate(spoken_lines):
+        context.check()
+        context.progress(
+            SHARE_OF_SPEAKING * place / len(spoken_lines),
+            f"Speaking passage {place + 1} of {len(spoken_lines)}" if len(spoken_lines) > 1 else "Speaking",
         )
         yield purchases.buy(context, provider, line, place)
 

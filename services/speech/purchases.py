@@ -6,15 +6,8 @@ once for each row, and whatever was billed is booked exactly once, whoever of se
 
 import logging
 import time
-from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
-from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
-from services import audio
 from services.config import Settings
 from services.errors import (
     AnswerLost,
@@ -28,7 +21,8 @@ from services.errors import (
 )
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Postponed
-from services.logs import tag
+from services.speech import bought
+from services.speech.bought import Purchase
 from services.speech.provider import Line, Provider, Recovers, Speech
 from services.speech.spool import Spool
 
@@ -40,28 +34,6 @@ UNCLEAR = (
     "The voice's answer was lost, and nobody can tell whether it was billed. "
     "Buy it again, or let an admin decide first."
 )
-
-State = Literal["intent", "sent", "settled", "recovered", "unclear", "refused", "reused"]
-
-
-class Purchase(BaseModel):
-    """A row of `purchases` as the worker gets it. `seconds_left` until its deadline; negative after it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: UUID
-    account_id: UUID
-    profile_id: UUID
-    job_id: UUID
-    place: int
-    provider: str
-    characters: int
-    state: State
-    cost_usd: Decimal
-    media_path: str | None
-    sent_at: datetime | None
-    seconds_left: float | None
-    rivals: bool = False
 
 
 def grace(options: Settings) -> float:
@@ -165,9 +137,16 @@ def _speak(context: Context, provider: Provider, line: Line, purchase: Purchase)
 def _find(
     context: Context, spool: Spool, provider: Provider, line: Line, purchase: Purchase, *, ours: bool = False
 ) -> str | None:
-    """The answer of a call that never arrived; None once it is proven that there is none.
+    """The path of the answer of a call that never arrived; None once it is proven that there is none."""
+    speech = trace(context, provider, line, purchase, ours=ours)
+    return None if speech is None else _store(context, spool, purchase, speech, recovered=True)
 
-    `ours`: this attempt made the call, so it is not on its way any more.
+
+def trace(context: Context, provider: Provider, line: Line, purchase: Purchase, *, ours: bool = False) -> Speech | None:
+    """What became of a call whose answer never arrived: the answer, or None once it is proven that there is none.
+
+    Raises `Postponed` while it may still turn up, and `PurchaseUnclear` once nobody can tell; either end is
+    told to the database. `ours`: this attempt made the call, so it is not on its way any more.
     """
     if not provider.paid_outside:
         context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stopped before the answer came.")
@@ -176,22 +155,25 @@ def _find(
     if not isinstance(provider, Recovers):
         if left > 0 and not ours:
             raise Postponed(left, f"Waiting whether {provider.label} still answers")
-        context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=UNCLEAR)
-        raise PurchaseUnclear(UNCLEAR)
+        raise _unclear(context, purchase)
     left += grace(context.options)
     try:
         speech = ask(context, provider, line, purchase)
     except ProviderUnavailable as exc:
         if left > 0:
             raise Postponed(LOOK_AGAIN, str(exc)) from exc
-        context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=f"{UNCLEAR} {exc}")
-        raise PurchaseUnclear(UNCLEAR) from exc
+        raise _unclear(context, purchase, str(exc)) from exc
     if speech is not None:
-        return _store(context, spool, purchase, speech, recovered=True)
+        return speech
     if left > 0 or purchase.rivals:
         raise Postponed(min(max(left, 0.1), LOOK_AGAIN), f"Asking {provider.label} whether the lost answer was made")
     context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The vendor has not made it.", p_absent=True)
     return None
+
+
+def _unclear(context: Context, purchase: Purchase, why: str = "") -> PurchaseUnclear:
+    context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=f"{UNCLEAR} {why}".rstrip())
+    return PurchaseUnclear(UNCLEAR)
 
 
 def ask(context: Context, provider: Recovers, line: Line, purchase: Purchase) -> Speech | None:
@@ -212,73 +194,23 @@ def ask(context: Context, provider: Recovers, line: Line, purchase: Purchase) ->
 
 def _store(context: Context, spool: Spool | None, purchase: Purchase, speech: Speech, *, recovered: bool) -> str:
     """File first, then the books; the answer stays in the spool until both have it. Returns the file's path."""
-    path = part_path(purchase, speech.data)
-    full = _write(context, path, speech.data)
-    if full and spool is None:  # made on this machine: nobody billed it, and it is gone
-        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error=str(full))
-        raise full
+    filed = bought.write(context.media, purchase, speech)
+    if filed.full and spool is None:  # made on this machine: nobody billed it, and it is gone
+        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error=str(filed.full))
+        raise filed.full
     reached("written")
-    unusable = useless(speech)
     try:
-        cost = settle(context.tell, purchase, speech, None if full or unusable else path, recovered=recovered)
+        cost = bought.settle(context.tell, purchase, speech, filed.usable, recovered=recovered)
     except Conflict as exc:  # another purchase has claimed this very answer meanwhile
         raise Postponed(1.0, "Asking once more whether the lost answer was made") from exc
     reached("settled")
-    if full:
-        raise full
+    if filed.full:
+        raise filed.full
     if spool:
         spool.drop(purchase.id)
-    if unusable:
-        sentence = f"The voice gave {unusable} for passage {purchase.place + 1}."
+    if filed.fault:
+        sentence = f"The voice gave {filed.fault} for passage {purchase.place + 1}."
         if cost:
             sentence += f" It was billed (${cost:.4f}) and is booked; a retry buys it again."
         raise _spoiled(context, purchase, sentence)
-    return path
-
-
-def _write(context: Context, path: str, data: bytes) -> StorageFull | None:
-    try:
-        context.media.write(path, data)
-    except StorageFull as exc:  # what was bought is booked all the same
-        return exc
-    return None
-
-
-def settle(
-    tell: Callable[..., Any], purchase: Purchase, speech: Speech, path: str | None, *, recovered: bool
-) -> Decimal:
-    """Book what was bought, once whoever asks; returns its cost in US dollars. `tell` calls the database."""
-    try:
-        cost = Decimal(
-            tell(
-                "settle_purchase",
-                p_purchase_id=purchase.id,
-                p_units=speech.units,
-                p_vendor_id=speech.vendor_id,
-                p_media_path=path,
-                p_recovered=recovered,
-            )
-        )
-    except AppError:
-        log.error("%s %s of job %s is not booked yet", tag(purchase.profile_id), purchase.provider, purchase.job_id)
-        raise
-    log.info(
-        "%s %s tts: %d characters, %s units, $%s, job %s%s",
-        tag(purchase.profile_id), purchase.provider, purchase.characters, speech.units, cost, purchase.job_id,
-        ", recovered" if recovered else "",
-    )  # fmt: skip
-    return cost
-
-
-def useless(speech: Speech) -> str | None:
-    """What is wrong with the sound, or None: silence and noise are not kept as a passage."""
-    try:
-        return "silence" if audio.is_silent(audio.decode(speech.data)) else None
-    except ProviderFailed:
-        return "no readable audio"
-
-
-def part_path(purchase: Purchase, data: bytes) -> str:
-    """Named after the purchase: every attempt that has its answer writes the same file."""
-    ending = "wav" if data[:4] == b"RIFF" else "mp3"
-    return f"speech/{purchase.account_id}/{purchase.profile_id}/parts/{purchase.id}.{ending}"
+    return filed.path

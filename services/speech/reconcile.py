@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from services.database.door import Database
-from services.errors import AppError, ProviderUnavailable, StorageFull, Unavailable
+from services.errors import AppError, PurchaseUnclear, Unavailable
 from services.jobs.context import Context, Outcome, Postponed
 from services.logs import tag
 from services.media.door import Media
-from services.speech import purchases, registry
-from services.speech.generation import SpeechOrder
-from services.speech.provider import Line, Recovers, Speech
-from services.speech.purchases import Purchase
+from services.speech import bought, purchases, registry
+from services.speech.bought import Purchase
+from services.speech.generation import lines
+from services.speech.provider import Line, Provider, Recovers, Speech
 from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -35,50 +35,34 @@ def reconcile(context: Context) -> Outcome:
 
 def _resolve(context: Context, row: dict[str, Any]) -> str:
     purchase = Purchase.model_validate(context.database.call("purchase", p_purchase_id=row["id"]))
-    if purchase.state not in ("sent", "refused"):
+    provider, line = registry.provider(purchase.provider), lines(row["input"])[row["place"]]
+    if purchase.state == "refused":
+        return _look_again(context, provider, line, purchase)
+    if purchase.state != "sent":
         return "settled"  # meanwhile, by somebody else
-    provider = registry.provider(purchase.provider)
-    if not isinstance(provider, Recovers):
-        return _without_list(context, purchase, paid=provider.paid_outside)
     try:
-        speech = purchases.ask(context, provider, _line(row), purchase)
-    except ProviderUnavailable as exc:  # nobody can ask any more
-        if purchase.state == "sent":
-            context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=f"{purchases.UNCLEAR} {exc}")
+        speech = purchases.trace(context, provider, line, purchase)
+    except PurchaseUnclear:
         return "unclear"
-    if speech is not None:
-        _keep(context, purchase, speech)
-        return "recovered"
-    if purchase.state == "sent" and not purchase.rivals:
-        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The vendor has not made it.", p_absent=True)
-        return "absent"
-    return "open"
+    return "refused" if speech is None else _recovered(context, purchase, speech)
 
 
-def _without_list(context: Context, purchase: Purchase, *, paid: bool) -> str:
-    if paid:
-        context.tell("unclear_purchase", p_purchase_id=purchase.id, p_error=purchases.UNCLEAR)
-        return "unclear"
-    context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stopped before the answer came.")
-    return "refused"
+def _look_again(context: Context, provider: Provider, line: Line, purchase: Purchase) -> str:
+    """For a day after its list showed an absence, a vendor may still list the call: then it was billed."""
+    speech = purchases.ask(context, provider, line, purchase) if isinstance(provider, Recovers) else None
+    return "refused" if speech is None else _recovered(context, purchase, speech)
 
 
-def _line(row: dict[str, Any]) -> Line:
-    order = SpeechOrder.model_validate(row["input"])
-    texts = row["input"].get("chunks") or [order.text]
-    return Line(text=texts[row["place"]], voice=order.voice, model=order.model, settings=order.settings)
-
-
-def _keep(context: Context, purchase: Purchase, speech: Speech) -> None:
-    path = purchases.part_path(purchase, speech.data)
-    context.media.write(path, speech.data)
-    usable = purchases.useless(speech) is None
-    purchases.settle(context.tell, purchase, speech, path if usable else None, recovered=True)
+def _recovered(context: Context, purchase: Purchase, speech: Speech) -> str:
+    filed = bought.write(context.media, purchase, speech)
+    bought.settle(context.tell, purchase, speech, filed.usable, recovered=True)
+    return "recovered"
 
 
 def drain(database: Database, media: Media, folder: Path) -> int:
     """Finish what attempts that died left behind in this machine's spool; returns how many answers."""
     spool = Spool(folder)
+    spool.tidy()
     return sum(_finished(database, media, spool, purchase_id) for purchase_id in spool.left_behind())
 
 
@@ -99,19 +83,9 @@ def _finish(database: Database, media: Media, spool: Spool, purchase_id: UUID) -
     if speech is None or found is None:
         return False
     purchase = Purchase.model_validate(found)
-    path = purchases.part_path(purchase, speech.data)
-    full = _write(media, path, speech)
-    usable = full is None and purchases.useless(speech) is None
-    purchases.settle(database.call, purchase, speech, path if usable else None, recovered=False)
-    if full:
-        raise full
+    filed = bought.write(media, purchase, speech)
+    bought.settle(database.call, purchase, speech, filed.usable, recovered=False)
+    if filed.full:  # the spool keeps the sound
+        raise filed.full
     spool.drop(purchase_id)
     return True
-
-
-def _write(media: Media, path: str, speech: Speech) -> StorageFull | None:
-    try:
-        media.write(path, speech.data)
-    except StorageFull as exc:  # booked all the same; the spool keeps the sound
-        return exc
-    return None

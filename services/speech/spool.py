@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -24,6 +25,8 @@ SUFFIX = ".answer"
 RESERVED = ".reserved"
 LEAST_ROOM = 1 << 20  # bytes: head and a short answer
 ROOM_A_CHARACTER = 4_096  # bytes; MP3 at 128 kbit/s and 15 characters a second needs some 1,100
+
+A_DAY = 86_400  # seconds
 
 _NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _in_use: set[UUID] = set()  # purchases of this process under way: nobody else may finish them
@@ -77,6 +80,13 @@ class Spool:
 
     def drop(self, purchase_id: UUID) -> None:
         self._path(purchase_id, SUFFIX).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Give back room that killed processes had reserved: no call takes a day."""
+        for file in self._folder.glob(f"*{RESERVED}"):
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime > A_DAY:
+                    file.unlink()
 
     def left_behind(self) -> list[UUID]:
         """Purchases whose answer is kept and that nothing in this process works on."""

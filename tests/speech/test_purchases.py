@@ -1,14 +1,20 @@
 """Paid passages against a faithful vendor: bought once, booked truly, found again when the answer is lost."""
 
+import os
+import time
 from collections import Counter
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
-from services.errors import AppError, ModelPaused, PriceMissing, PurchaseUnclear
+from services.errors import AppError, ModelPaused, PriceMissing, PurchaseUnclear, StorageFull
 from services.jobs import attempt, queue
 from services.jobs.handlers import HANDLERS
 from services.speech import catalogue, decisions, generation, reconcile, registry
+from services.speech.bought import Purchase
+from services.speech.provider import Line
+from services.speech.spool import Spool
 from tests import kill
 from tests.fakes.elevenlabs import FakeElevenLabs
 from tests.speech import vendor
@@ -215,6 +221,24 @@ def test_a_lost_call_of_a_job_that_was_cancelled_is_reconciled(world, shop, fold
     kill.assert_nothing_lost(world, folder)
 
 
+def test_a_found_answer_is_booked_although_its_file_finds_no_room(world, shop, folder, fake, run, monkeypatch):
+    fake.misbehave("text-to-speech", "lost")
+    fake.misbehave("history", "error", times=None)
+    job_id = vendor.order(world, shop.store, shop.manager, LINE)
+    run()
+    queue.cancel(shop.database, job_id)
+    fake.behave()
+    world.execute("update public.purchases set deadline = now() - interval '1 hour'")
+    monkeypatch.setattr(folder, "write", _full)
+    assert _reconciled(world, run) == ["recovered"]
+    assert world.value("select media_path from public.purchases") is None
+    vendor.assert_books_equal_the_bill(world, fake)
+
+
+def _full(path, data):
+    raise StorageFull
+
+
 @pytest.mark.parametrize(("kind", "sentence"), [("silence", "silence"), ("garbage", "no readable audio")])
 def test_sound_that_cannot_be_used_is_booked_and_bought_again_by_a_click_only(world, shop, fake, run, kind, sentence):
     fake.misbehave("text-to-speech", kind)
@@ -345,8 +369,8 @@ def test_an_answer_left_in_the_spool_is_booked_by_the_next_worker(world, shop, f
     context = kill.claim(world, folder, "speech", **vendor.options(spool))
     purchase = context.write("begin_purchase", p_place=0)
     context.write("send_purchase", p_purchase_id=purchase["id"], p_seconds=Decimal(60))
-    kept = reconcile.Spool(spool)
-    identity = reconcile.Purchase.model_validate(purchase).id
+    kept = Spool(spool)
+    identity = Purchase.model_validate(purchase).id
     with kept.reserved(identity, len(LINE)):
         speech = registry.provider("elevenlabs").synthesize(_line(), 5)
         kept.keep(identity, speech)
@@ -363,7 +387,7 @@ def test_an_answer_left_in_the_spool_is_booked_by_the_next_worker(world, shop, f
 
 
 def _line():
-    return reconcile.Line(text=LINE, voice=vendor.ORDINARY, model=vendor.MODEL)
+    return Line(text=LINE, voice=vendor.ORDINARY, model=vendor.MODEL)
 
 
 def test_without_a_writable_spool_nothing_is_bought(world, shop, fake, spool, run):
@@ -375,15 +399,31 @@ def test_without_a_writable_spool_nothing_is_bought(world, shop, fake, spool, ru
     assert world.rows("select * from public.cost_holds where state in ('reserved', 'committed')") == []
 
 
+def test_room_that_a_killed_process_had_reserved_is_given_back_after_a_day(spool):
+    spool.mkdir()
+    old, young = spool / f"{uuid4()}.reserved", spool / f"{uuid4()}.reserved"
+    for file in (old, young):
+        file.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    Spool(spool).tidy()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_the_database_and_the_program_agree_on_who_bills(world):
+    names = [provider.name for provider in registry.providers()]
+    free = [name for name in names if world.value("select private.bills_nobody(%s)", name)]
+    assert free == [provider.name for provider in registry.providers() if not provider.paid_outside]
+
+
 # What two calls may do to each other -------------------------------------------------------------------------------
 
 
 def test_one_bad_file_in_the_spool_keeps_no_other(world, shop, folder, fake, spool):
     vendor.order(world, shop.store, shop.manager, LINE)
     context = kill.claim(world, folder, "speech", **vendor.options(spool))
-    purchase = reconcile.Purchase.model_validate(context.write("begin_purchase", p_place=0))
+    purchase = Purchase.model_validate(context.write("begin_purchase", p_place=0))
     context.write("send_purchase", p_purchase_id=purchase.id, p_seconds=Decimal(60))
-    kept = reconcile.Spool(spool)
+    kept = Spool(spool)
     with kept.reserved(purchase.id, len(LINE)):
         kept.keep(purchase.id, registry.provider("elevenlabs").synthesize(_line(), 5))
     (spool / "00000000-0000-0000-0000-000000000000.answer").write_bytes(b"torn")

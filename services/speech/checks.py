@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from services.errors import InvalidInput, ProviderUnavailable
-from services.speech.provider import Line, Model, Readiness, State, Voice, validate_choice, validate_text
+from services.speech.provider import Line, Model, State, Voice, validate_choice, validate_text
 
 
 def is_installed(module: str) -> bool:
@@ -14,10 +14,6 @@ def is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # what a half-installed package or a blocked module raises
         return False
-
-
-def state_of(readiness: Readiness, sentence: str) -> State:
-    return State(readiness=readiness, sentence=sentence)
 
 
 def require_ready(state: State) -> None:
