@@ -67,7 +67,7 @@ class Quote(BaseModel):
     passages: int
     bought: int  # passages that this store has bought before: they cost nothing
     estimate: Decimal
-    saved: Decimal  # what the passages bought before would cost
+    saved: Decimal  # what the passages bought before had cost
     exact: bool  # False: the voice's multiplier is unknown, and the estimate is the dearest it may be
     allow_free_over_quota: bool
     store: Quota
@@ -95,7 +95,7 @@ class Quote(BaseModel):
     @property
     def refusal(self) -> Refusal | None:
         """Why a hold would be refused right now, or None."""
-        if self.free and self.allow_free_over_quota:
+        if self.bought == self.passages or (self.free and self.allow_free_over_quota):
             return None
         return self._refused_by("store", self.store) or self._refused_by("company", self.company)
 

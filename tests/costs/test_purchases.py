@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from services.errors import (
@@ -22,6 +23,7 @@ from services.errors import (
     PurchaseUnclear,
     QuotaExceeded,
 )
+from tests import kill
 from tests.builders import World, speech
 from tests.costs.conftest import OpenTill
 from tests.costs.till import Till
@@ -55,6 +57,20 @@ class Desk:
     @property
     def boss(self) -> Any:
         return self.till.world.as_person(self.admin)
+
+    def quote(self, *chunks: str, **values: Any) -> dict[str, Any]:
+        words = speech(" ".join(chunks), **{**VENDOR, "chunks": list(chunks), **values})
+        answer: dict[str, Any] = self.person.call("speech_quote", p_profile_id=self.till.store, p_speech=words)
+        return answer
+
+    def retry(self) -> "Desk":
+        """A person's retry of the job that failed, and this desk at its next attempt."""
+        self.person.call("retry_job", p_job_id=self.job["p_job_id"])
+        return self.claim(self.job["p_job_id"])
+
+    def confirm_price(self, reason: str | None = "The vendor's list says so") -> None:
+        paused = {"p_account_id": self.till.account, "p_provider": "elevenlabs", "p_model": "eleven_flash"}
+        self.boss.call("confirm_price", **paused, p_reason=reason)
 
     def claim(self, job_id: UUID) -> "Desk":
         """This desk at an attempt of its own at that job."""
@@ -127,6 +143,14 @@ class Desk:
         """Settled, held and overrun dollars of the store, after a look whether all sums agree."""
         assert self.till.differences() == []
         return self.till.counter()
+
+    def open_holds(self) -> list[Decimal]:
+        """Estimates of the store's holds that are not over, the smallest first."""
+        query = (
+            "select estimate_usd from public.cost_holds where profile_id = %s and state in ('reserved', 'committed')"
+            " order by estimate_usd"
+        )
+        return [row["estimate_usd"] for row in self.till.world.rows(query, self.till.store)]
 
     def rate(self) -> Decimal | None:
         found = self.till.world.rows("select rate from public.voice_rates where account_id = %s", self.till.account)
@@ -504,6 +528,50 @@ def test_only_what_was_bought_can_be_spoilt(desk: Desk) -> None:
     assert (at.look(purchase)["state"], at.look(purchase)["again_at"]) == ("sent", None)
 
 
+def test_what_was_bought_is_quoted_ordered_and_reused_for_nothing_while_its_model_is_paused(desk: Desk) -> None:
+    desk.ordered().speak(2500)
+    quote = desk.quote(TEXT)
+    assert (quote["bought"], quote["estimate"], quote["saved"]) == (1, "0", "2.500000")
+    at = desk.ordered(format="wav")
+    reused = at.begin()
+    assert (reused["state"], reused["media_path"]) == ("reused", "part.mp3")
+    at.save()
+    assert desk.money() == (D("2.5"), 0, D("1.5"))
+    for ask in (desk.quote, desk.order):
+        with pytest.raises(ModelPaused):
+            ask(TEXT, "y" * 10)
+
+
+@pytest.mark.parametrize("lost", ["the service", "the model", "the price"])
+def test_what_was_bought_is_reused_whatever_its_vendor_does_now(desk: Desk, lost: str) -> None:
+    desk.ordered().speak(998)
+    change = {
+        "the service": "delete from public.voice_services where account_id = %s",
+        "the model": "update public.voice_services set models = '{}' where account_id = %s",
+        "the price": "delete from public.prices where account_id = %s and provider = 'elevenlabs'",
+    }
+    desk.till.world.execute(change[lost], desk.till.account)
+    quote = desk.quote(TEXT)
+    assert (quote["estimate"], quote["saved"], quote["exact"]) == ("0", "0.998000", True)
+    at = desk.ordered(format="wav")
+    assert (at.begin()["state"], at.begin()["saved_usd"]) == ("reused", "0.998000")
+    at.save()
+    assert desk.money() == (D("0.998"), 0, 0)
+    with pytest.raises((Conflict, InvalidInput, PriceMissing)):
+        desk.order("y" * 10)
+
+
+def test_an_intent_left_behind_is_not_bought_where_the_store_has_bought_the_passage_since(desk: Desk) -> None:
+    stopped, other = desk.ordered(), desk.ordered(format="wav")
+    left = stopped.begin()
+    other.speak()
+    again = desk.claim(stopped.job["p_job_id"])
+    assert again.begin()["state"] == "reused"
+    assert again.look(left)["state"] == "refused"
+    again.save()
+    assert desk.money() == (1, 0, 0)
+
+
 # Prices that turn out to be others --------------------------------------------------------------------------
 
 
@@ -518,17 +586,16 @@ def test_a_bill_above_what_was_announced_pauses_the_model_until_an_admin_confirm
     with pytest.raises(ModelPaused):
         desk.order("z" * 10)
     with pytest.raises(ModelPaused):
-        desk.person.call("speech_quote", p_profile_id=desk.till.store, p_speech=speech(TEXT, **VENDOR))
+        desk.quote("z" * 10)
 
-    confirm = {"p_account_id": desk.till.account, "p_provider": "elevenlabs", "p_model": "eleven_flash"}
-    desk.boss.call("confirm_price", **confirm, p_reason="The vendor's list says so")
+    desk.confirm_price()
     assert desk.rate() == D("2.5")
     assert waiting.begin()["units_expected"] == "2500.000000"
     desk.order("z" * 100)
     held = "select estimate_usd from public.cost_holds where profile_id = %s order by occurred_at desc limit 1"
     assert desk.till.world.value(held, desk.till.store) == D("0.25")
     with pytest.raises(Conflict, match="not paused"):
-        desk.boss.call("confirm_price", **confirm, p_reason="Again")
+        desk.confirm_price("Again")
 
 
 def test_a_pause_is_the_model_s_own(desk: Desk) -> None:
@@ -553,7 +620,7 @@ def test_only_an_admin_confirms_and_says_why(desk: Desk) -> None:
         stranger(desk).call("confirm_price", **confirm, p_reason="x")
     for reason in ("", "  ", None):
         with pytest.raises(InvalidInput) as caught:
-            desk.boss.call("confirm_price", **confirm, p_reason=reason)
+            desk.confirm_price(reason)
         assert caught.value.field == "reason"
     with pytest.raises(ModelPaused):
         desk.order("z")
@@ -588,6 +655,121 @@ def test_a_learned_rate_that_is_lower_does_not_have_a_job_hold_twice(open_desk: 
     assert desk.rate() == 1
     assert long.speak(1000) == 1
     assert desk.money() == (D("1.1"), 0, 0)
+
+
+def risen(desk: Desk, waiting: Desk) -> Desk:
+    """A bill of 2,500 for 1,000 units, confirmed while another job waits."""
+    desk.ordered().speak(2500)
+    with pytest.raises(ModelPaused):
+        waiting.begin()
+    desk.confirm_price()
+    return waiting
+
+
+@pytest.mark.parametrize("limits", [{"quota": "5"}, {"quota": "0", "company": "5"}])
+def test_a_risen_rate_that_fits_exactly_is_not_refused_for_what_the_job_holds_itself(
+    open_desk: OpenDesk, limits: dict[str, str]
+) -> None:
+    desk = open_desk(**limits)
+    at = risen(desk, desk.ordered("y" * 1000))
+    assert desk.open_holds() == [1]
+    purchase = at.begin()
+    assert (purchase["units_expected"], desk.open_holds()) == ("2500.000000", [D("2.5")])
+    at.send(purchase)
+    at.settle(purchase, 2500)
+    at.save()
+    assert desk.money() == (5, 0, D("1.5"))
+
+
+def test_a_risen_rate_that_does_not_fit_is_refused_and_the_job_keeps_what_it_held(open_desk: OpenDesk) -> None:
+    desk = open_desk(quota="4.99")
+    at = risen(desk, desk.ordered("y" * 1000))
+    with pytest.raises(QuotaExceeded) as caught:
+        at.begin()
+    assert caught.value.refusal
+    assert (caught.value.refusal.held, caught.value.refusal.shortfall) == (0, D("0.01"))
+    assert desk.open_holds() == [1]
+    at.fail()
+    assert desk.money() == (D("2.5"), 0, D("1.5"))
+
+
+def test_making_room_for_a_dearer_passage_leaves_what_calls_under_way_hold(desk: Desk) -> None:
+    at = desk.ordered("y" * 1000, "z" * 1000)
+    under_way = at.sent(0)
+    meant = at.begin(1)
+    risen(desk, desk.ordered("w" * 10))
+    assert desk.open_holds() == [D("0.01"), 1, 1]
+    assert at.begin(1)["id"] != meant["id"]
+    assert desk.open_holds() == [D("0.01"), 1, D("2.5")]
+    assert desk.till.state(UUID(under_way["request_id"])) == "committed"
+
+
+def test_an_intent_left_behind_is_begun_anew_at_the_risen_rate(desk: Desk) -> None:
+    stopped = desk.ordered("y" * 1000)
+    left = stopped.begin()
+    desk.ordered().speak(2500)
+    with pytest.raises(ModelPaused):
+        stopped.send(left)
+    assert stopped.look(left)["state"] == "intent"
+    desk.confirm_price()
+    again = desk.claim(stopped.job["p_job_id"])
+    purchase = again.begin()
+    assert (purchase["units_expected"], again.look(left)["state"]) == ("2500.000000", "refused")
+    again.send(purchase)
+    again.settle(purchase, 2500)
+    again.save()
+    assert desk.money() == (5, 0, D("1.5")), "no second overrun"
+
+
+def test_a_call_that_was_sent_may_be_told_again_while_its_model_is_paused(desk: Desk) -> None:
+    at = desk.ordered("y" * 1000)
+    purchase = at.sent()
+    desk.ordered(format="wav").till.world.pause(desk.till.account, "elevenlabs", "eleven_flash")
+    at.send(purchase)
+    assert at.look(purchase)["state"] == "sent"
+
+
+def test_a_hold_taken_at_a_dearer_price_is_not_used_for_more_than_it_covers(desk: Desk) -> None:
+    """A bill is booked at the price of its hold's instant: half the price since then does not make it last twice."""
+    at = desk.ordered("x" * 500, "y" * 1000)
+    price = {"p_provider": "elevenlabs", "p_model": "eleven_flash", "p_unit_kind": "characters", "p_per_units": 1000}
+    desk.boss.call("set_price", p_account_id=desk.till.account, **price, p_usd=D("0.5"), p_reason="Cheaper")
+    desk.ordered("x" * 500, format="wav").speak(500)
+    assert at.begin(0)["state"] == "reused"
+    assert at.settle(at.sent(1), 1000) == D("0.5")
+    at.save()
+    assert desk.money() == (D("0.75"), 0, 0)
+
+
+def test_a_bill_that_comes_while_a_price_is_confirmed_stays_to_be_confirmed(desk: Desk) -> None:
+    first, second = desk.ordered(), desk.ordered("y" * 1000)
+    late = second.sent()
+    first.speak(2500)
+    known = {"account_id": desk.till.account, "provider": "elevenlabs", "model": "eleven_flash", "voice": "hannah"}
+    desk.till.world.insert("public.voice_rates", **known, rate=1)
+    with psycopg.connect(desk.till.world.url) as reader, ThreadPoolExecutor(1) as thread:
+        reader.execute("select from public.voice_rates where account_id = %s for update", (desk.till.account,))
+        confirmed = thread.submit(desk.confirm_price)
+        blocked = "select count(*) from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+        kill.wait_until(lambda: desk.till.world.value(blocked, reader.info.backend_pid), "it waits for the rate")
+        second.settle(late, 4000)
+        reader.rollback()
+        confirmed.result(20)
+    assert desk.rate() == D("2.5")
+    with pytest.raises(ModelPaused, match="billed 4000"):
+        desk.order("z")
+    desk.confirm_price()
+    assert desk.rate() == 4
+
+
+def test_confirming_a_call_begun_before_the_last_rise_lowers_no_rate(desk: Desk) -> None:
+    first, second = desk.ordered(), desk.ordered("y" * 1000)
+    late = second.sent()
+    first.speak(2500)
+    desk.confirm_price()
+    second.settle(late, 1200)
+    desk.confirm_price()
+    assert desk.rate() == D("2.5")
 
 
 # What people decide -----------------------------------------------------------------------------------------
@@ -682,6 +864,66 @@ def test_an_answer_that_turns_up_ends_what_was_unclear(desk: Desk) -> None:
     assert (at.look(purchase)["state"], desk.money()) == ("recovered", (1, 0, 0))
     with pytest.raises(Conflict):
         decide(desk.boss, purchase, False)
+
+
+@pytest.mark.parametrize("limits", [{"quota": "2"}, {"quota": "0", "company": "2"}])
+def test_a_retry_holds_nothing_again_for_a_call_that_is_still_under_way(
+    open_desk: OpenDesk, limits: dict[str, str]
+) -> None:
+    desk = open_desk(**limits)
+    at = desk.ordered("x" * 1000, "y" * 1000)
+    lost = at.sent(0)
+    at.fail()
+    again = at.retry()
+    assert desk.open_holds() == [1, 1]
+    assert again.begin(0)["id"] == lost["id"]
+    again.settle(lost, 1000, "item-1", recovered=True)
+    again.settle(again.sent(1), 1000, "item-2")
+    again.save()
+    assert desk.money() == (2, 0, 0)
+
+
+def test_a_call_under_way_that_turns_out_not_to_have_been_made_is_held_before_it_is_bought(open_desk: OpenDesk) -> None:
+    desk = open_desk(quota="2")
+    at = desk.ordered("x" * 1000, "y" * 1000)
+    lost = at.sent(0)
+    at.fail()
+    again = at.retry()
+    again.refuse(lost, absent=True)
+    assert desk.open_holds() == [1]
+    for place in (0, 1):
+        purchase = again.begin(place)
+        assert D(desk.money()[1]) == 1
+        again.send(purchase)
+        again.settle(purchase, 1000)
+    again.save()
+    assert desk.money() == (2, 0, 0)
+
+
+def test_a_retry_whose_calls_are_all_under_way_holds_nothing_even_while_the_model_is_paused(desk: Desk) -> None:
+    at = desk.ordered()
+    lost = at.sent()
+    at.fail()
+    desk.till.world.pause(desk.till.account, "elevenlabs", "eleven_flash")
+    again = at.retry()
+    assert desk.open_holds() == [1]
+    again.settle(lost, 1000, "item-1", recovered=True)
+    again.save()
+    assert desk.money() == (1, 0, 0)
+
+
+def test_a_retry_holds_for_what_a_person_had_bought_again_or_what_was_spoilt(desk: Desk) -> None:
+    at, unclear = left_unclear(desk)
+    desk.person.call("buy_again", p_job_id=at.job["p_job_id"])
+    assert desk.open_holds() == [1, 1]
+    again = desk.claim(at.job["p_job_id"])
+    spoilt = again.sent()
+    again.settle(spoilt)
+    again.spoil(spoilt)
+    again.fail()
+    again.retry()
+    assert desk.open_holds() == [1, 1], "one for the unclear call, one for the passage"
+    assert again.look(unclear)["state"] == "unclear"
 
 
 def test_a_postponed_job_keeps_its_money_and_its_attempt(desk: Desk) -> None:
