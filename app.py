@@ -14,6 +14,7 @@ from services import logs
 from services.config import settings
 from services.database.connect import process_doors
 from services.errors import AppError
+from services.identity import check_sign_in
 from services.jobs.worker import worker_inside
 from ui.gate import Gate
 from ui.routes import ROUTES, announce_first_start
@@ -37,6 +38,7 @@ def open_all(stack: ExitStack) -> None:
         worker = worker_inside(opened, settings())
         if worker:
             stack.callback(worker.stop)
+        check_sign_in()
         announce_first_start()
     except AppError as exc:
         stack.close()

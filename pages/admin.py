@@ -1,4 +1,4 @@
-"""Admin: quotas with a reason, people with a one-time password, voice prices, and the end of the demo company."""
+"""Admin: quotas with a reason, new people, voice prices, and the end of the demo company."""
 
 from uuid import UUID
 
@@ -57,7 +57,8 @@ def quota_table(stores: list[Store]) -> None:
 
 
 def person_form(operator: Operator, stores: list[Store]) -> None:
-    st.header("Add a person")
+    by_mail = identity.by_mail()
+    st.header("Invite a person" if by_mail else "Add a person")
     names = {str(store.id): store.label for store in stores}
     with st.form("person", border=True):
         name = st.text_input("Name", key="person_name")
@@ -67,7 +68,7 @@ def person_form(operator: Operator, stores: list[Store]) -> None:
         role = st.radio("Role", list(ROLES), format_func=ROLES.get, key="person_role")
         chosen = st.multiselect("Stores (managers only)", list(names), format_func=names.get, key="person_stores")
         forms.beside("person.stores")
-        sent = st.form_submit_button("Add person", type="primary")
+        sent = st.form_submit_button("Send invitation" if by_mail else "Add person", type="primary")
         forms.beside("person.")
     if sent:
 
@@ -76,9 +77,11 @@ def person_form(operator: Operator, stores: list[Store]) -> None:
                 operator.person, operator.account_id, name=name, email=email, role=role,
                 profile_ids=[UUID(store) for store in chosen] if role == "manager" else [],
             )  # fmt: skip
-            st.session_state["one_time_password"] = (name, email, password)
+            if password:
+                st.session_state["one_time_password"] = (name, email, password)
 
-        forms.attempt("person", run)
+        if forms.attempt("person", run) and by_mail:
+            st.toast(formats.plain(f"The invitation to {email} is on its way; see Jobs."), icon=":material/check:")
         st.rerun()
 
 

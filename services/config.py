@@ -1,14 +1,16 @@
 """Every setting of Clipdesk, in one typed class. Sources: the environment, then `.streamlit/secrets.toml`."""
 
+import json
 import os
 import tomllib
+from base64 import b64decode, urlsafe_b64decode
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.errors import SettingsInvalid
@@ -48,6 +50,23 @@ class Settings(BaseSettings):
     database_admin_url: str | None = Field(
         None,
         description="Postgres address that may migrate; read only by `python -m services.database.migrate`.",
+    )
+    supabase_url: str | None = Field(
+        None,
+        description="Address of the Supabase project, such as https://abc.supabase.co. Set: everything lives there.",
+    )
+    supabase_publishable_key: SecretStr | None = Field(
+        None, description="The project's publishable key (or the older anon key), with which the app asks for people."
+    )
+    supabase_secret_key: SecretStr | None = Field(
+        None,
+        description="The project's secret key (or the older service_role key): the worker's. In the app's settings: "
+        "worker inside.",
+    )
+    supabase_seconds: float = Field(20, gt=0, le=120, description="Seconds after which Supabase's answer is given up.")
+    session_key: SecretStr | None = Field(
+        None,
+        description="32 random bytes in base64, the same on each replica: seals Supabase's tokens in the sessions.",
     )
     cookie_secure: bool = Field(False, description="`true` behind TLS: the session cookie is sent over https only.")
     session_hours: int = Field(12, ge=1, le=720, description="Hours until a sign-in expires, counted from the sign-in.")
@@ -101,12 +120,12 @@ class Settings(BaseSettings):
             raise ValueError("has characters that no key has; copy it again")
         return value
 
-    @field_validator("elevenlabs_url")
+    @field_validator("elevenlabs_url", "supabase_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("https://", "http://")):
             raise ValueError("must begin with https://")
-        return value
+        return value.rstrip("/") if value else None
 
     @field_validator("clipdesk_data", "media_dir", "spool_dir", "kokoro_model", "kokoro_voices")
     @classmethod
@@ -124,16 +143,50 @@ class Settings(BaseSettings):
             raise ValueError("is no Postgres address; write special characters of a password as %XX") from None
         return value
 
+    @field_validator("supabase_publishable_key", "supabase_secret_key")
+    @classmethod
+    def _supabase_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """The two are told apart by their prefix; older ones, which are signed tokens, by the role in them."""
+        key = cls._header(value.get_secret_value()) if value else None
+        if key is None:
+            return None
+        secret = info.field_name == "supabase_secret_key"
+        if _role_of_key(key) == ("anon" if secret else "service_role"):
+            raise ValueError(f"is the {'publishable' if secret else 'secret'} key; the two were swapped")
+        return SecretStr(key)
+
+    @field_validator("session_key")
+    @classmethod
+    def _thirty_two_bytes(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            good = value is None or len(b64decode(value.get_secret_value(), validate=True)) == 32
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError("must be 32 bytes in base64, such as `openssl rand -base64 32` prints")
+        return value
+
     @model_validator(mode="after")
     def _pairs(self) -> Self:
         if self.database_worker_url and not self.database_url:
             raise ValueError("DATABASE_WORKER_URL is set but DATABASE_URL is not")
+        if self.supabase_url and self.database_url:
+            raise ValueError("SUPABASE_URL and DATABASE_URL are both set; keep the one that is meant")
+        if self.supabase_url and self.supabase_publishable_key is None:
+            raise ValueError("SUPABASE_URL is set but SUPABASE_PUBLISHABLE_KEY is not")
+        if self.supabase_secret_key and not self.supabase_url:
+            raise ValueError("SUPABASE_SECRET_KEY is set but SUPABASE_URL is not")
         return self
 
     @property
     def embedded(self) -> bool:
         """Whether the database is the embedded one."""
-        return self.database_url is None
+        return self.database_url is None and not self.cloud
+
+    @property
+    def cloud(self) -> bool:
+        """Whether data, sign-in and media are Supabase's."""
+        return self.supabase_url is not None
 
     @property
     def media_folder(self) -> Path:
@@ -153,6 +206,20 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretsFile(settings_cls)
+
+
+def _role_of_key(key: str) -> str | None:
+    """ "anon" or "service_role", as far as the key itself tells."""
+    if key.startswith("sb_publishable_"):
+        return "anon"
+    if key.startswith("sb_secret_"):
+        return "service_role"
+    try:
+        payload = key.split(".")[1]
+        role = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("role")
+    except (IndexError, ValueError, AttributeError):
+        return None
+    return str(role)
 
 
 class SecretsFile(PydanticBaseSettingsSource):

@@ -186,7 +186,8 @@ class Overloaded(VendorBusy):
     sentence = "The voice service asks everybody to slow down. Nothing was bought; it is tried again."
 
 
-# The one table from SQLSTATE to class. PT4xx are raised by our own functions (over REST: HTTP 4xx).
+# The one table from SQLSTATE to class. PT4xx are raised by our own functions (over REST: HTTP 4xx), PGRSTxxx by the
+# cloud's REST layer.
 BY_SQLSTATE: Mapping[str, type[AppError]] = {
     "PT400": InvalidInput,
     "PT401": SignedOut,
@@ -226,6 +227,17 @@ BY_SQLSTATE: Mapping[str, type[AppError]] = {
     "57P01": Unavailable,  # server is shutting down
     "57P02": Unavailable,  # server crashed
     "57P03": Unavailable,  # server is starting
+    "PGRST000": Unavailable,  # the REST layer has no connection to the database
+    "PGRST001": Unavailable,
+    "PGRST002": Unavailable,  # it is reading the schema
+    "PGRST003": Unavailable,  # all its connections are in use
+    "PGRST106": SchemaMismatch,  # schema not offered
+    "PGRST202": SchemaMismatch,  # no such function
+    "PGRST203": SchemaMismatch,  # several such functions
+    "PGRST204": SchemaMismatch,  # no such column
+    "PGRST205": SchemaMismatch,  # no such table
+    "PGRST301": SignedOut,  # a token that is none
+    "PGRST303": SignedOut,  # a token that has run out
 }
 
 

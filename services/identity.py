@@ -1,26 +1,29 @@
-"""Who is signed in: local accounts, sessions, and the people of a company."""
+"""Who is signed in: sessions, companies, and their people. Where passwords live is `services.accounts`' business."""
 
 import logging
 import re
-import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from uuid import UUID, uuid4
 from zoneinfo import available_timezones
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
+from services.accounts.door import Accounts
+from services.accounts.local import LocalAccounts
 from services.config import settings
-from services.database.connect import doors
+from services.database.connect import doors, local_doors
 from services.database.door import Database, Row
-from services.errors import InvalidInput, NotAllowed, SignedOut, TooManyTries
+from services.errors import InvalidInput, NotAllowed, NotFound, SettingsInvalid, SignedOut
+from services.jobs import queue
+
+if TYPE_CHECKING:
+    from services.accounts.cloud import CloudAccounts
 
 log = logging.getLogger(__name__)
 Role = Literal["admin", "manager", "finance"]
@@ -28,10 +31,6 @@ ROLES: tuple[Role, ...] = ("admin", "manager", "finance")
 
 SESSION_CACHE_SECONDS = 10  # a signed-out or deactivated person is out everywhere within this time
 SESSION_CACHE_SIZE = 10_000
-TRY_WINDOW_SECONDS = 900
-TRIES_PER_EMAIL = 5
-TRIES_PER_ADDRESS = 30
-PASSWORD_LENGTH = (10, 200)
 LONGEST_NAME = 120
 
 
@@ -58,41 +57,40 @@ class Person(BaseModel):
     expires_at: datetime
     address: str | None = None
     must_change: bool = False  # signed in with a one-time password
+    token: SecretStr | None = None  # shown to a hosted database
     memberships: tuple[Membership, ...]
 
     @property
     def database(self) -> Database:
         """Data as this person sees it."""
-        return doors().person(self.id, self.address)
+        return doors().person(self.id, self.address, self.token)
 
 
-# Passwords --------------------------------------------------------------------------------------------------------
+def accounts() -> Accounts:
+    """Where this installation's passwords live."""
+    return cloud_accounts() if doors().hosted else local_accounts()
 
 
-@cache
-def _hasher() -> PasswordHasher:
-    return PasswordHasher()  # argon2id with the library's current defaults (RFC 9106, low memory)
+def local_accounts() -> LocalAccounts:
+    """Raises `Unavailable` where accounts live at Supabase."""
+    return LocalAccounts(local_doors())
 
 
-@cache
-def _hash_of_nobody() -> str:
-    """Verified when an address is unknown, so that the answer takes the same time."""
-    return _hasher().hash(secrets.token_urlsafe(16))
+def cloud_accounts() -> "CloudAccounts":
+    """Raises `NotFound` where accounts are local: then there are no mailed links."""
+    from services.accounts.cloud import CloudAccounts  # noqa: PLC0415 - its client takes a second to import
+    from services.database.cloud_doors import CloudDoors  # noqa: PLC0415
+
+    opened = doors()
+    if not isinstance(opened, CloudDoors):
+        raise NotFound
+    return CloudAccounts(opened)
 
 
-def hash_password(password: str) -> str:
-    """Raises `InvalidInput` when the password is too short or too long."""
-    shortest, longest = PASSWORD_LENGTH
-    if not shortest <= len(password) <= longest:
-        raise InvalidInput(f"A password has {shortest} to {longest} characters.", "password")
-    return _hasher().hash(password)
-
-
-def _matches(password_hash: str, password: str) -> bool:
-    try:
-        return _hasher().verify(password_hash, password)
-    except (VerifyMismatchError, InvalidHashError):
-        return False
+def check_sign_in() -> None:
+    """Raise `SettingsInvalid` where nobody could sign in."""
+    if doors().hosted and settings().session_key is None:
+        raise SettingsInvalid("Set SESSION_KEY to 32 bytes in base64, the same on each replica.")
 
 
 # Sessions ---------------------------------------------------------------------------------------------------------
@@ -140,7 +138,11 @@ def load(secret: str | None) -> Person | None:
     answer = doors().anonymous().call("load_session", p_secret=secret)
     if answer is None:
         return None
-    person = Person.model_validate(answer)
+    try:
+        token = accounts().token(secret, answer)
+    except SignedOut:
+        return None
+    person = Person.model_validate({**answer, "token": token})
     sessions.put(secret, person)
     return person
 
@@ -150,62 +152,19 @@ def sign_in(email: str, password: str, *, address: str | None, agent: str, previ
 
     `previous` is the secret the browser still holds: the same person's expired session is renewed under
     it, so that a page left open goes on where it was. Raises `TooManyTries`, or `InvalidInput` with the
-    same words and at the same cost whether the address exists or not.
+    same words whether the address exists or not.
     """
-    local, email = doors().local(address=address), email.strip()
-    _throttle(local, email, address)
-    known = local.call("password_of", p_email=email)
-    matches = _matches(known["hash"] if known else _hash_of_nobody(), password)
-    if not (known and matches):
-        local.call("note_failed_sign_in", p_email=email)
-        raise InvalidInput("The e-mail address or the password is wrong.", "password")
-    local.call("forget_tries", p_email_key=_email_key(email), p_address_key=_address_key(address))
-    return open_session(UUID(known["person_id"]), address=address, agent=agent, previous=previous)
+    return accounts().sign_in(email, password, address=address, agent=agent, previous=previous)
 
 
-def open_session(person_id: UUID, *, address: str | None, agent: str, previous: str | None = None) -> str:
-    """A new session's secret; only its hash is stored."""
-    secret = secrets.token_urlsafe(32)
-    return str(
-        doors()
-        .local(address=address)
-        .call(
-            "start_session",
-            p_person_id=person_id,
-            p_secret=secret,
-            p_previous=previous or "",
-            p_hours=settings().session_hours,
-            p_address=address,
-            p_agent=agent,
-        )
-    )
-
-
-def _throttle(local: Database, email: str, address: str | None) -> None:
-    limits = ((_email_key(email), TRIES_PER_EMAIL), (_address_key(address), TRIES_PER_ADDRESS))
-    _wait_for_turn(local, *limits)
+def open_session(person_id: UUID, *, address: str | None, agent: str) -> str:
+    """A new session's secret, for whoever needs no password: the first admin, and people of the demo."""
+    return local_accounts().open_session(person_id, address=address, agent=agent)
 
 
 def count_setup_try(address: str | None) -> None:
     """A guess at the set-up code. Raises `TooManyTries`."""
-    _wait_for_turn(doors().local(address=address), (f"setup:{address}", TRIES_PER_EMAIL))
-
-
-def _wait_for_turn(local: Database, *limits: tuple[str, int]) -> None:
-    waits = [
-        local.call("count_try", p_key=key, p_limit=limit, p_window_seconds=TRY_WINDOW_SECONDS) for key, limit in limits
-    ]
-    if seconds := max(waits):
-        minutes = -(-seconds // 60)
-        raise TooManyTries(f"Too many tries. Wait {minutes} min, then try again.", seconds)
-
-
-def _email_key(email: str) -> str:
-    return f"email:{email.lower()}"
-
-
-def _address_key(address: str | None) -> str:
-    return f"address:{address}"
+    local_accounts().count_setup_try(address)
 
 
 def sign_out(secret: str) -> None:
@@ -214,12 +173,14 @@ def sign_out(secret: str) -> None:
     doors().anonymous(person.address if person else None).call("end_session", p_secret=secret)
     if person:
         sessions.forget(person.id)
+        accounts().signed_out(person)
 
 
 def sign_out_everywhere(person: Person) -> int:
     """End all of a person's sessions; returns how many."""
     ended = int(person.database.call("end_my_sessions"))
     sessions.forget(person.id)
+    accounts().signed_out(person, everywhere=True)
     return ended
 
 
@@ -229,19 +190,33 @@ def change_password(person: Person, secret: str, password: str, present: str | N
     The present one is asked for unless it is a one-time password: an open session alone must not become
     a takeover. Raises `InvalidInput` naming the field, `TooManyTries`.
     """
-    local = doors().local(person.id, person.address)
-    if not person.must_change:
-        _check_present(local, person, present or "")
-    local.call("set_password", p_hash=hash_password(password), p_keep_secret=secret)
+    accounts().change_password(person, secret, password, present)
     sessions.forget(person.id)
 
 
-def _check_present(local: Database, person: Person, present: str) -> None:
-    _throttle(local, person.email, person.address)
-    known = local.call("password_of", p_email=person.email)
-    if known and not _matches(known["hash"], present):
-        raise InvalidInput("That is not your present password.", "present")
-    local.call("forget_tries", p_email_key=_email_key(person.email), p_address_key=_address_key(person.address))
+def by_mail() -> bool:
+    """Whether people are invited, and forgotten passwords replaced, by mail."""
+    return accounts().by_mail
+
+
+def forgot(email: str, address: str | None) -> None:
+    """Have a link mailed with which a new password is set; says the same whether the address is known or not.
+
+    Raises `TooManyTries`, `InvalidInput`; `NotFound` where accounts are local: there an admin helps.
+    """
+    _check_email(email)
+    cloud_accounts().forgot(email.strip(), address)
+    queue.wake()
+
+
+def accept(token_hash: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
+    """Let in who followed a mailed link, `kind` "invite" or "recovery"; returns the secret for the cookie.
+
+    Raises `InvalidInput` (field `password` while the link is good still), `SignedOut` for who was let go meanwhile.
+    """
+    if kind not in ("invite", "recovery"):
+        raise InvalidInput("This link is not complete. Copy it from the mail once more.")
+    return cloud_accounts().accept(token_hash, kind, password, address=address, agent=agent)
 
 
 def membership(person: Person, account_id: UUID | None) -> Membership:
@@ -269,7 +244,7 @@ class NewCompany(BaseModel):
 
 def first_start() -> bool:
     """Whether this installation has no company yet, the demo aside."""
-    return bool(doors().local().call("first_start"))
+    return accounts().first_start()
 
 
 @cache
@@ -291,11 +266,9 @@ def create_company(form: NewCompany, address: str | None) -> UUID:
     if form.timezone not in timezones():
         raise InvalidInput("Choose a time zone such as Europe/London.", "timezone")
     _check_email(form.email)
-    person_id = uuid4()
     values = {
         "account_id": uuid4(),
         "profile_id": uuid4(),
-        "person_id": person_id,
         "company": form.company.strip(),
         "slug": slug(form.company),
         "timezone": form.timezone,
@@ -306,19 +279,19 @@ def create_company(form: NewCompany, address: str | None) -> UUID:
         "city": form.city.strip() or None,
         "name": form.name.strip(),
         "email": form.email.strip(),
-        "hash": hash_password(form.password),
     }
-    doors().local(address=address).call("create_company", p=values)
+    person_id = accounts().create_company(values, form.password, address)
     log.info("first company created")
     return person_id
 
 
 def add_person(
     admin: Person, account_id: UUID, *, name: str, email: str, role: Role, profile_ids: Sequence[UUID]
-) -> str:
+) -> str | None:
     """Add a person; returns a one-time password to hand over, which their first sign-in replaces.
 
-    Raises `InvalidInput` naming the field, `NotAllowed`, `Conflict` when the address is taken.
+    None where they get an invitation by mail instead: the worker has it sent. Raises `InvalidInput` naming
+    the field, `NotAllowed`, `Conflict` when the address is taken.
     """
     _check_name(name, "name", "The person needs")
     _check_email(email)
@@ -326,17 +299,15 @@ def add_person(
         raise NotAllowed()
     if role == "manager" and not profile_ids:
         raise InvalidInput("A manager works in at least one store.", "stores")
-    password = secrets.token_urlsafe(12)
     values = {
         "account_id": account_id,
-        "person_id": uuid4(),
         "name": name.strip(),
         "email": email.strip(),
-        "hash": hash_password(password),
         "role": role,
         "profile_ids": list(profile_ids),
     }
-    doors().local(admin.id, admin.address).call("add_person", p=values)
+    password = accounts().add_person(admin, values)
+    queue.wake()
     return password
 
 

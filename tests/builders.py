@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from services import config, identity
+from services.accounts import passwords
 from services.config import Settings
 from services.database import connect, embedded
 from services.database.connect import Doors
@@ -113,7 +114,7 @@ class World:
     def password(self, person_id: UUID, password: str) -> str:
         """Give the person a password; returns the e-mail address to sign in with."""
         email = self.value("select email from public.people where id = %s", person_id)
-        self.insert("auth.users", id=person_id, email=email, encrypted_password=identity.hash_password(password))
+        self.insert("auth.users", id=person_id, email=email, encrypted_password=passwords.hash_password(password))
         return str(email)
 
     def price(
@@ -286,7 +287,7 @@ def installed(world: World, folder: Path) -> Iterator[World]:
         patch.setenv("CLIPDESK_DATA", str(folder))
         patch.setattr(config, "SECRETS", folder / "secrets.toml")
         patch.setattr(connect, "_current", [world.doors])
-        patch.setattr(identity, "_hasher", lambda: QUICK)
+        patch.setattr(passwords, "hasher", lambda: QUICK)
         _forget()
         yield world
     _forget()

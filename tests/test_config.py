@@ -1,5 +1,6 @@
 """Settings: documented each, read from the environment or the secrets file, refused with a sentence that names them."""
 
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,13 @@ def test_a_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 # Refusals ---------------------------------------------------------------------------------------------------
 
+
+def older_key(role: str) -> str:
+    """A key of the kind that is a signed token; its signature is nobody's."""
+    parts = (b'{"alg":"HS256"}', f'{{"role":"{role}","ref":"hunter2"}}'.encode(), b"signature")
+    return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
 WRONG = [
     ("DATABASE_URL", "mysql://root:hunter2@db"), ("DATABASE_URL", "db.example.test"),
     ("DATABASE_URL", "postgresql://clipdesk_app:hunter2%zz@db/x"),
@@ -113,6 +121,10 @@ WRONG = [
     ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"), ("ELEVENLABS_API_KEY", "hunter2\nx"),
     ("ELEVENLABS_API_KEY", "hunter2 ключ"), ("ELEVENLABS_URL", "ftp://hunter2"), ("ELEVENLABS_SECONDS", "0"),
     ("ELEVENLABS_SECONDS", "601"), ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),
+    ("SUPABASE_URL", "ftp://hunter2"), ("SUPABASE_SECONDS", "0"), ("SUPABASE_SECONDS", "121"),
+    ("SUPABASE_PUBLISHABLE_KEY", "sb_secret_hunter2"), ("SUPABASE_PUBLISHABLE_KEY", older_key("service_role")),
+    ("SUPABASE_SECRET_KEY", "sb_publishable_hunter2"), ("SUPABASE_SECRET_KEY", older_key("anon")),
+    ("SUPABASE_SECRET_KEY", "hunter2\nx"), ("SESSION_KEY", "hunter2"), ("SESSION_KEY", b64encode(b"x" * 31).decode()),
 ]  # fmt: skip
 
 
@@ -153,6 +165,37 @@ def test_a_worker_s_address_needs_the_app_s(monkeypatch: pytest.MonkeyPatch) -> 
     settings.cache_clear()
     monkeypatch.setenv("DATABASE_URL", APP)
     assert settings().database_worker_url == APP
+
+
+PROJECT = {"SUPABASE_URL": "https://abc.supabase.co/", "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SUPABASE_URL": "https://abc.supabase.co"}, "SUPABASE_PUBLISHABLE_KEY is not"),
+        ({"SUPABASE_SECRET_KEY": "sb_secret_x"}, "SUPABASE_URL is not"),
+        ({**PROJECT, "DATABASE_URL": APP}, "are both set"),
+    ],
+)
+def test_settings_of_a_project_belong_together(
+    given: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsInvalid, match=sentence):
+        settings()
+
+
+@pytest.mark.parametrize("secret", ["sb_secret_x", older_key("service_role")])
+def test_a_project_is_neither_embedded_nor_a_postgres(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**PROJECT, "SUPABASE_SECRET_KEY": f" {secret}\n"}.items():
+        monkeypatch.setenv(name, value)
+    found = settings()
+    assert (found.cloud, found.embedded, found.supabase_url) == (True, False, "https://abc.supabase.co")
+    assert found.supabase_secret_key is not None
+    assert found.supabase_secret_key.get_secret_value() == secret
+    assert secret not in repr(found)
 
 
 @pytest.mark.parametrize("content", [b"worker_threads = ", b"\xff\xfe", b"a = 1\na = 2"])

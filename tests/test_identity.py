@@ -13,6 +13,8 @@ from argon2 import PasswordHasher
 from psycopg import sql
 
 from services import identity
+from services.accounts import passwords
+from services.config import settings
 from services.database import connect
 from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, SignedOut, TooManyTries, Unavailable
 from services.identity import NewCompany, Person
@@ -106,8 +108,8 @@ class CountingHasher:
 @pytest.fixture
 def hasher(shared_desk: World, monkeypatch: pytest.MonkeyPatch) -> CountingHasher:
     counting = CountingHasher()
-    monkeypatch.setattr(identity, "_hasher", lambda: counting)
-    identity._hash_of_nobody()
+    monkeypatch.setattr(passwords, "hasher", lambda: counting)
+    passwords.hash_of_nobody()
     counting.hashed = 0
     return counting
 
@@ -166,7 +168,7 @@ class TestSignIn:
             enter(email)
 
     def test_the_stored_hash_is_argon2id_as_the_library_advises(self):
-        made = identity.hash_password(PASSWORD)
+        made = passwords.hash_password(PASSWORD)
         assert made.startswith("$argon2id$")
         assert not PasswordHasher().check_needs_rehash(made)
         assert PASSWORD not in made
@@ -175,10 +177,10 @@ class TestSignIn:
                                                    ("x" * 201, False), ("", False)])  # fmt: skip
     def test_a_password_has_ten_to_two_hundred_characters(self, shared_desk, password, good):
         if good:
-            assert identity._matches(identity.hash_password(password), password)
+            assert passwords.matches(passwords.hash_password(password), password)
             return
         with pytest.raises(InvalidInput) as refused:
-            identity.hash_password(password)
+            passwords.hash_password(password)
         assert refused.value.field == "password"
 
 
@@ -291,7 +293,7 @@ class TestSessions:
 
     def test_the_hours_are_a_setting(self, anna, enter, monkeypatch):
         monkeypatch.setenv("SESSION_HOURS", "1")
-        identity.settings.cache_clear()
+        settings.cache_clear()
         left = known(enter(anna.email)).expires_at - datetime.now(UTC)
         assert timedelta(minutes=59) < left <= timedelta(hours=1)
 

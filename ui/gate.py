@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 from urllib.parse import quote
 
@@ -19,32 +20,36 @@ from ui import html
 log = logging.getLogger(__name__)
 
 PUBLIC: Final = frozenset(
-    {"/sign-in", "/sign-out", "/start", "/start/company", "/start/demo", "/demo", "/demo/enter"}
+    {"/sign-in", "/sign-out", "/forgot", "/welcome", "/start", "/start/company", "/start/demo", "/demo", "/demo/enter"}
     | {"/healthz", "/_stcore/health"}
 )
 PUBLIC_FOLDERS: Final = ("/static/",)  # Streamlit's own scripts and styles
 PASSWORD_PAGE: Final = "/password"  # noqa: S105 - an address
 
-HEADERS: Final = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "content-security-policy": "; ".join(
-        [
-            "default-src 'self'",
-            "script-src 'self'",
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "media-src 'self' blob: https:",
-            "font-src 'self' data:",
-            "worker-src 'self' blob:",
-            "connect-src 'self' ws: wss:",
-            "object-src 'none'",
-            "base-uri 'self'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-        ]
-    ),
-}
+
+@cache
+def headers(project: str | None) -> dict[str, str]:
+    """Of every answer. Media of a hosted installation come from its `project`; voices' previews from their vendors."""
+    media = f" {project}" if project else ""
+    policy = [
+        "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        f"img-src 'self' data: blob:{media}",
+        f"media-src 'self' blob: https:{media}",
+        "font-src 'self' data:",
+        "worker-src 'self' blob:",
+        "connect-src 'self' ws: wss:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ]
+    return {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "content-security-policy": "; ".join(policy),
+    }
 
 
 def cookie_name() -> str:
@@ -111,10 +116,10 @@ def _with_headers(scope: Scope, send: Send) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.update(HEADERS)
+            sent = MutableHeaders(scope=message)
+            sent.update(headers(settings().supabase_url))
             if scope["path"].startswith(tuple(private)):
-                headers["cache-control"] = "private, no-store"
+                sent["cache-control"] = "private, no-store"
         await send(message)
 
     return sending

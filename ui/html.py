@@ -33,8 +33,8 @@ span.error { display: block; margin: -.5rem 0 .8rem; }
 button { font: inherit; font-weight: 600; padding: .6rem 1.1rem; border-radius: 8px; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); cursor: pointer; }
 button.quiet { background: transparent; color: var(--accent); }
-a { color: var(--accent); } .row { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .9rem;
-  align-items: end; }
+a { color: var(--accent); } p.after { margin: 1rem 0 0; }
+.row { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .9rem; align-items: end; }
 ul.people { list-style: none; margin: 0; padding: 0; } ul.people li { display: flex; gap: .75rem; align-items: center;
   justify-content: space-between; padding: .45rem 0; border-top: 1px solid var(--line); }
 progress { width: 100%; accent-color: var(--accent); }
@@ -75,16 +75,23 @@ def failed(error: str) -> HTMLResponse:
 
 
 def sign_in(
-    next_page: str, *, email: str = "", error: str = "", offer_demo: bool = False, offer_start: bool = False
+    next_page: str,
+    *,
+    email: str = "",
+    error: str = "",
+    offer_demo: bool = False,
+    offer_start: bool = False,
+    offer_reset: bool = False,
 ) -> HTMLResponse:
     fields = _field("E-mail", "email", kind="email", value=email, autocomplete="username")
     fields += _field("Password", "password", kind="password", error=error, autocomplete="current-password")
-    body = f'<div class="card"><h1>Sign in</h1>{_form("/sign-in", fields, "Sign in", {"next": next_page})}</div>' + (
-        DEMO_OFFER if offer_demo else ""
-    )
+    form = _form("/sign-in", fields, "Sign in", {"next": next_page})
+    offers = (START_OFFER if offer_start else "") + (DEMO_OFFER if offer_demo else "")
+    body = f'<div class="card"><h1>Sign in</h1>{form}{RESET_OFFER if offer_reset else ""}</div>{offers}'
     return page("Sign in", body, status=401 if error else 200)
 
 
+RESET_OFFER = '<p class="soft after"><a href="/forgot">Forgot your password?</a></p>'
 START_OFFER = '<p class="soft">New here? <a href="/start">Create your company</a></p>'
 DEMO_OFFER = (
     '<div class="card"><h2>Just looking?</h2><p class="soft">The demo company has three stores, eight people and '
@@ -110,6 +117,48 @@ def password(error: str = "", field: str = "password", *, forced: bool) -> HTMLR
         f"{_form('/password', fields, 'Save password')}</div>"
     )
     return page("Choose a new password", body, status=422 if error else 200)
+
+
+def forgot(email: str = "", error: str = "") -> HTMLResponse:
+    field = _field("E-mail", "email", kind="email", value=email, error=error, autocomplete="username")
+    body = (
+        '<div class="card"><h1>Forgot your password?</h1><p class="soft">We send a link to your address. With it you '
+        f"choose a new password.</p>{_form('/forgot', field, 'Send the link')}{BACK}</div>"
+    )
+    return page("Forgot your password?", body, status=422 if error else 200)
+
+
+BACK = '<p class="soft after"><a href="/sign-in">Back to sign-in</a></p>'
+
+
+def link_sent(email: str) -> HTMLResponse:
+    """The same whether the address is known or not."""
+    body = (
+        f'<div class="card"><h1>Look into your mail</h1><p role="status">If {escape(email)} belongs to an account '
+        "here, a link is on its way. It may take some minutes; look among the unwanted mail too.</p>"
+        f"{BACK}</div>"
+    )
+    return page("Look into your mail", body)
+
+
+def welcome(token_hash: str, kind: str, error: str = "") -> HTMLResponse:
+    """Who follows a mailed link chooses a password. The link is used up by the form, not by looking at the page."""
+    title = "Welcome to Clipdesk" if kind == "invite" else "Choose a new password"
+    field = _field(
+        "New password", "password", kind="password", error=error, autocomplete="new-password",
+        hint="10 characters or more",
+    )  # fmt: skip
+    form = _form("/welcome", field, "Save and sign in", {"token_hash": token_hash, "type": kind})
+    body = f'<div class="card"><h1>{title}</h1><p class="soft">Choose a password to sign in with.</p>{form}</div>'
+    return page(title, body, status=422 if error else 200)
+
+
+def link_failed(error: str) -> HTMLResponse:
+    body = (
+        f'<div class="card"><h1>This link does not work</h1><p class="error" role="alert">{escape(error)}</p>'
+        f"{RESET_OFFER}</div>"
+    )
+    return page("This link does not work", body, status=422)
 
 
 def first_start(

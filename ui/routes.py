@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from services import demo, health, identity
 from services.config import settings
-from services.errors import AppError, InvalidInput, NotFound, Unavailable
-from services.media.folder import media
+from services.errors import AppError, InvalidInput, NotFound, SignedOut, TooManyTries, Unavailable
+from services.media.connect import media_of
+from services.media.folder import Folder
 from services.speech import generation
 from ui import html
 from ui.gate import cookie_name
@@ -121,7 +122,7 @@ async def sign_in(request: Request) -> Response:
         if new and not await _in_thread(demo.people):
             return RedirectResponse("/start", 303)
         next_page = safe_next(request.query_params.get("next"))
-        return html.sign_in(next_page, offer_demo=on_loopback(request), offer_start=new)
+        return _sign_in_form(request, next_page, offer_start=new)
     form = await fields(request)
     email, next_page = form.get("email", ""), safe_next(form.get("next"))
     try:
@@ -136,8 +137,13 @@ async def sign_in(request: Request) -> Response:
     except Unavailable:
         raise
     except AppError as exc:
-        return html.sign_in(next_page, email=email, error=str(exc), offer_demo=on_loopback(request))
+        return _sign_in_form(request, next_page, email=email, error=str(exc))
     return with_cookie(RedirectResponse(next_page, 303), secret)
+
+
+def _sign_in_form(request: Request, next_page: str, **shown: Any) -> Response:
+    by_mail = identity.by_mail()
+    return html.sign_in(next_page, offer_demo=on_loopback(request) and not by_mail, offer_reset=by_mail, **shown)
 
 
 @own_forms_only
@@ -176,6 +182,44 @@ async def password(request: Request) -> Response:
     except AppError as exc:
         return html.password(str(exc), forced=person.must_change)
     return RedirectResponse("/", 303)
+
+
+# Mailed links (where accounts live at Supabase) --------------------------------------------------------------------
+
+
+@own_forms_only
+async def forgot(request: Request) -> Response:
+    if not identity.by_mail():
+        return RedirectResponse("/sign-in", 303)
+    if request.method == "GET":
+        return html.forgot()
+    email = (await fields(request)).get("email", "")
+    try:
+        await _in_thread(identity.forgot, email, address(request))
+    except (InvalidInput, TooManyTries) as exc:
+        return html.forgot(email, str(exc))
+    return html.link_sent(email)
+
+
+@own_forms_only
+async def welcome(request: Request) -> Response:
+    if not identity.by_mail():
+        return RedirectResponse("/sign-in", 303)
+    if request.method == "GET":
+        asked = request.query_params
+        return html.welcome(asked.get("token_hash", "")[:200], asked.get("type", "")[:20])
+    form = await fields(request)
+    token_hash, kind = form.get("token_hash", ""), form.get("type", "")
+    agent = request.headers.get("user-agent", "")
+    try:
+        secret = await _in_thread(
+            identity.accept, token_hash, kind, form.get("password", ""), address=address(request), agent=agent
+        )
+    except InvalidInput as exc:
+        return html.welcome(token_hash, kind, str(exc)) if exc.field == "password" else html.link_failed(str(exc))
+    except SignedOut as exc:
+        return html.link_failed(str(exc))
+    return with_cookie(RedirectResponse("/", 303), secret)
 
 
 # First start ------------------------------------------------------------------------------------------------------
@@ -283,14 +327,24 @@ async def speech_file(request: Request) -> Response:
         return PlainTextResponse("Sign in first.", 401)
     try:
         speech = await _in_thread(generation.get, person.database, UUID(request.path_params["speech_id"]))
-        path = media().path(speech.media_path)
-        if not path.is_file():
-            raise NotFound("The audio file is missing from the media folder.")
+        name = speech.file_name if request.query_params.get("download") else None
+        return await _in_thread(_file, person, speech.media_path, AUDIO[speech.format], name)
     except (ValueError, InvalidInput, NotFound):
         return PlainTextResponse("Not found.", 404)
-    kind = {"mp3": "audio/mpeg", "wav": "audio/wav"}[speech.format]
-    download = speech.file_name if request.query_params.get("download") else None
-    return FileResponse(path, media_type=kind, filename=download)
+
+
+AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+LINK_SECONDS = 3600  # a player asks for more of a long file as it goes
+
+
+def _file(person: identity.Person, path: str, kind: str, download: str | None) -> Response:
+    """The file itself from a folder; from the cloud's store a link that only this person was given."""
+    store = media_of(person)
+    if link := store.link(path, LINK_SECONDS, download):
+        return RedirectResponse(link, 307)
+    if not store.exists(path):
+        raise NotFound("The audio file is missing from the media folder.")
+    return FileResponse(Folder(settings().media_folder).path(path), media_type=kind, filename=download)
 
 
 async def healthz(_: Request) -> Response:
@@ -302,6 +356,8 @@ async def healthz(_: Request) -> Response:
 ROUTES = [
     Route("/sign-in", sign_in, methods=["GET", "POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/forgot", forgot, methods=["GET", "POST"]),
+    Route("/welcome", welcome, methods=["GET", "POST"]),
     Route("/password", password, methods=["GET", "POST"]),
     Route("/start", start),
     Route("/start/company", start_company, methods=["GET", "POST"]),

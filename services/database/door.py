@@ -1,10 +1,15 @@
 """The one door to data: what every adapter (Postgres, REST) offers, and how rows are named."""
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+
+from services.errors import InvalidInput
 
 ROW_CAP = 1000  # rows an answer holds at most; more are silently left out, as the cloud's REST layer does
 
@@ -64,3 +69,31 @@ class Database(Protocol):
 
     def delete(self, table: str, filters: Sequence[Filter]) -> int:
         """Returns how many rows went. Needs a filter."""
+
+
+def dumps(value: Any) -> str:
+    """JSON as it travels in either adapter: amounts and ids as text, times in ISO form."""
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot travel as JSON")
+
+
+def some(filters: Sequence[Filter]) -> Sequence[Filter]:
+    """The filters of a change. Raises `InvalidInput` where there is none: no change is meant for every row."""
+    if not filters:
+        raise InvalidInput("A change needs a filter.")
+    return filters
+
+
+def key_direction(order: Sequence[Order], after: Sequence[Any]) -> Literal["asc", "desc"]:
+    """The direction in which rows follow the key: one for all columns, so that one index serves."""
+    directions = {direction for _, direction in order}
+    if len(directions) != 1 or len(after) != len(order):
+        raise ValueError("paging by key needs one direction and a value for each order column")
+    return directions.pop()

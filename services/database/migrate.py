@@ -27,6 +27,14 @@ STAGES = Path(__file__).parent / "sql"
 LOCK = 20261121  # advisory lock: one migration at a time
 ADMIN = "clipdesk_admin"
 
+ALREADY_THERE = (
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateColumn,
+    psycopg.errors.DuplicateFunction,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateSchema,
+)
+
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -98,16 +106,29 @@ def _apply(connection: Connection, folder: Path) -> list[str]:
     files = migrations(folder)
     _refuse_rewritten_history(applied, files)
     missing = [file for file in files if file.version not in applied]
+    with connection.transaction():
+        connection.execute(_script(STAGES / "accounts.sql"))
     for file in missing:
+        _apply_one(connection, file)
+    with connection.transaction():
+        connection.execute(_script(STAGES / "local.sql"))
+    return [file.version for file in missing]
+
+
+def _apply_one(connection: Connection, file: Migration) -> None:
+    try:
         with connection.transaction():
             connection.execute(file.text)
             connection.execute(
                 "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
                 (file.version, file.name, [file.text]),
             )
-    with connection.transaction():
-        connection.execute(_script(STAGES / "local.sql"))
-    return [file.version for file in missing]
+    except ALREADY_THERE as exc:
+        raise SchemaMismatch(
+            f"Migration {file.version} makes what is there already ({str(exc).splitlines()[0]}): another tool ran a "
+            "part of it. Nothing was changed. Undo that part and migrate again, or finish it by hand and note the "
+            "version in supabase_migrations.schema_migrations."
+        ) from exc
 
 
 def _history_table(connection: Connection) -> None:
@@ -118,19 +139,23 @@ def _history_table(connection: Connection) -> None:
     )
 
 
-def _history(connection: Connection) -> dict[str, str]:
+def _history(connection: Connection) -> dict[str, str | None]:
+    """What was applied, by version; None where whoever noted it did not keep the statements."""
     rows = connection.execute("select version, statements from supabase_migrations.schema_migrations")
-    return {str(version): _fingerprint("\n".join(cast(list[str], statements))) for version, statements in rows}
+    return {
+        str(version): None if statements is None else _fingerprint("\n".join(cast(list[str], statements)))
+        for version, statements in rows
+    }
 
 
-def _refuse_rewritten_history(applied: Mapping[str, str], files: list[Migration]) -> None:
+def _refuse_rewritten_history(applied: Mapping[str, str | None], files: list[Migration]) -> None:
     present = {file.version: _fingerprint(file.text) for file in files}
     if vanished := sorted(applied.keys() - present.keys()):
         raise SchemaMismatch(
             f"The database has migration {vanished[0]}, which this program does not. "
             "Start the newer program, or restore the file."
         )
-    if changed := sorted(version for version in applied if applied[version] != present[version]):
+    if changed := sorted(version for version, was in applied.items() if was is not None and was != present[version]):
         raise SchemaMismatch(
             f"Migration {changed[0]} was changed after it was applied. "
             "Restore the file and put the change into a new one."

@@ -2,14 +2,10 @@
 
 import json
 import logging
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
-from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -17,7 +13,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from services.database.door import ROW_CAP, Filter, Order, R, Row
+from services.database.door import ROW_CAP, Filter, Order, R, Row, dumps, key_direction, some
+from services.database.retries import with_retries
 from services.errors import AppError, Busy, InvalidInput, SchemaMismatch, Unavailable, from_sqlstate
 
 log = logging.getLogger(__name__)
@@ -26,7 +23,6 @@ T = TypeVar("T")
 STATEMENT_TIMEOUT = {"anon": "3s", "authenticated": "8s", "service_role": "8s", "none": "8s"}
 LOCK_TIMEOUT = "3s"
 CONNECT_SECONDS = 3.0  # how long a page waits for a database that is away before it says so
-TRIES = 4  # of a call that the database rolled back; waits 20, 40, 80 ms, give or take half
 CLAIMS = sql.SQL(
     "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true),"
     " set_config('request.headers', %s, true), set_config('statement_timeout', %s, true),"
@@ -120,7 +116,7 @@ class Postgres:
         self._run(query, {name: _adapt(value) for name, value in values.items()})
 
     def update(self, table: str, values: Mapping[str, Any], filters: Sequence[Filter]) -> int:
-        where, where_values = _where(_some(filters))
+        where, where_values = _where(some(filters))
         query = sql.SQL("with done as (update {} set {}{} returning 1) select count(*) as n from done").format(
             sql.Identifier(self.schema, table),
             sql.SQL(", ").join(
@@ -132,14 +128,17 @@ class Postgres:
         return int(self._run(query, {**where_values, **changes})[0]["n"])
 
     def delete(self, table: str, filters: Sequence[Filter]) -> int:
-        where, values = _where(_some(filters))
+        where, values = _where(some(filters))
         query = sql.SQL("with done as (delete from {}{} returning 1) select count(*) as n from done").format(
             sql.Identifier(self.schema, table), _conjunction(where)
         )
         return int(self._run(query, values)[0]["n"])
 
     def _run(self, query: sql.Composed, values: Mapping[str, Any], *, read_only: bool = False) -> list[dict[str, Any]]:
-        return _with_retries(lambda: self._once(query, values, read_only), read_only)
+        return with_retries(
+            lambda: _translated(lambda: self._once(query, values, read_only)),
+            lambda error: _worth_another_try(error, read_only),
+        )
 
     def _once(self, query: sql.Composed, values: Mapping[str, Any], read_only: bool) -> list[dict[str, Any]]:
         """Claims and statement in one round trip: a pipeline is one implicit transaction up to its end."""
@@ -154,17 +153,6 @@ class Postgres:
         claims = json.dumps(self.claims) if self.claims else ""
         timeout = STATEMENT_TIMEOUT[self.role]
         return self.role, claims, headers, timeout, LOCK_TIMEOUT, "on" if read_only else "off"
-
-
-def _with_retries(run: Callable[[], T], read_only: bool) -> T:
-    for attempt in range(1, TRIES):
-        try:
-            return _translated(run)
-        except Unavailable as exc:
-            if not _worth_another_try(exc, read_only):
-                raise
-            time.sleep(0.01 * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-    return _translated(run)
 
 
 def _worth_another_try(error: Unavailable, read_only: bool) -> bool:
@@ -233,19 +221,6 @@ def _adapt(value: Any, as_json: bool = False) -> Any:
     return value
 
 
-def dumps(value: Any) -> str:
-    """JSON as it travels in either adapter: amounts and ids as text, times in ISO form."""
-    return json.dumps(value, default=_plain, ensure_ascii=False)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (Decimal, UUID)):
-        return str(value)
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} cannot travel as JSON")
-
-
 def _column(name: str, model: type[Row]) -> sql.Composed:
     cast = "::text" if name in model.money_columns() else ""
     return sql.SQL("{}{} as {}").format(sql.Identifier(name), sql.SQL(cast), sql.Identifier(name))
@@ -269,14 +244,11 @@ def _term(column: sql.Identifier, operator: str, value: sql.Placeholder) -> sql.
 
 
 def _after(order: Sequence[Order], after: Sequence[Any]) -> tuple[sql.Composed, dict[str, Any]]:
-    """Rows behind a key: one direction for all columns, so that one index serves."""
-    directions = {direction for _, direction in order}
-    if len(directions) != 1 or len(after) != len(order):
-        raise ValueError("paging by key needs one direction and a value for each order column")
+    direction = key_direction(order, after)
     names = [f"k_{place}" for place in range(len(order))]
     term = sql.SQL("({}) {} ({})").format(
         sql.SQL(", ").join(sql.Identifier(column) for column, _ in order),
-        sql.SQL("<" if directions == {"desc"} else ">"),
+        sql.SQL("<" if direction == "desc" else ">"),
         sql.SQL(", ").join(map(sql.Placeholder, names)),
     )
     return term, dict(zip(names, after, strict=True))
@@ -295,9 +267,3 @@ def _order(table: str, order: Sequence[Order]) -> sql.Composable:
 
 def _conjunction(terms: Sequence[sql.Composable]) -> sql.Composable:
     return sql.SQL(" where ") + sql.SQL(" and ").join(terms) if terms else sql.SQL("")
-
-
-def _some(filters: Sequence[Filter]) -> Sequence[Filter]:
-    if not filters:
-        raise InvalidInput("A change needs a filter.")
-    return filters

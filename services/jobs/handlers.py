@@ -12,10 +12,14 @@ from services.speech import catalogue, generation, reconcile
 Handler = Callable[[Context], dict[str, Any] | None]
 
 
-def _demo(context: Context) -> dict[str, Any] | None:
-    """Imported when it is wanted: few workers ever make the demo company."""
-    load: Handler = import_module("services.demo").load
-    return load(context)
+def _rare(module: str, name: str) -> Handler:
+    """A handler whose module is imported when it is wanted: few workers ever are."""
+
+    def run(context: Context) -> dict[str, Any] | None:
+        handler: Handler = getattr(import_module(module), name)
+        return handler(context)
+
+    return run
 
 
 HANDLERS: dict[str, Handler] = {
@@ -25,5 +29,7 @@ HANDLERS: dict[str, Handler] = {
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,
     "check_money": periodic.check_money,
-    "demo": _demo,
+    "demo": _rare("services.demo", "load"),
+    "invite": _rare("services.accounts.mails", "invite"),
+    "password_reset": _rare("services.accounts.mails", "reset"),
 }

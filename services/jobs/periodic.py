@@ -105,6 +105,6 @@ def _last_months(today: date) -> tuple[date, date]:
 def _differing(context: Context, company: UUID, month: date) -> int:
     rows = context.database.call("check_money", p_account_id=company, p_month=month)
     for row in rows:
-        store = None if row["scope_id"] == company else row["scope_id"]
+        store = None if str(row["scope_id"]) == str(company) else row["scope_id"]
         log.error("%s money of company %s differs in %s: %s", tag(store), company, month, row)
     return len(rows)

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from services import logs
 from services.config import Settings, settings
-from services.database.connect import Doors, process_doors
+from services.database.connect import OpenDoors, process_doors
 from services.database.door import Database
 from services.errors import AppError, AttemptLost, ProviderUnavailable, SettingsInvalid, Unavailable
 from services.jobs import attempt, queue
@@ -25,11 +25,11 @@ from services.jobs.checkpoints import reached
 from services.jobs.context import PROGRESS_SECONDS, Claimed, Context
 from services.jobs.handlers import HANDLERS, Handler
 from services.jobs.periodic import Calendar
+from services.media.connect import workers_media
 from services.media.door import Media
-from services.media.folder import media
 from services.speech import hibari, reconcile
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("services.jobs.worker")  # not by __name__: run by `python -m` that is __main__
 
 IDLE_FACTOR = 5  # an idle worker ends up looking this many times less often
 AWAY_SECONDS = 5.0  # between two looks, at most, while the database is away
@@ -228,9 +228,9 @@ class Worker:
 _inside: list[Worker] = []
 
 
-def worker_inside(opened: Doors, options: Settings) -> Worker | None:
+def worker_inside(opened: OpenDoors, options: Settings) -> Worker | None:
     """Start the app's own worker; None where settings or a missing login say that there is none."""
-    if not options.worker_inside or opened.worker_pool is None:
+    if not options.worker_inside or not opened.works:
         return None
     worker = _start(opened, options)
     _inside[:] = [worker]
@@ -242,8 +242,8 @@ def current_worker() -> Worker | None:
     return _inside[-1] if _inside else None
 
 
-def _start(opened: Doors, options: Settings) -> Worker:
-    worker = Worker(opened.worker(), media(options), options)
+def _start(opened: OpenDoors, options: Settings) -> Worker:
+    worker = Worker(opened.worker(), workers_media(options), options)
     worker.start()
     threading.Thread(target=_warm_up, name="voice-warm-up", daemon=True).start()
     return worker
@@ -272,7 +272,9 @@ def main() -> int:
 
 
 def _serve(options: Settings, stop: threading.Event) -> None:
-    if not options.embedded and options.database_worker_url is None:
+    if options.cloud and options.supabase_secret_key is None:
+        raise SettingsInvalid("Set SUPABASE_SECRET_KEY to the project's secret key.")
+    if options.database_url and options.database_worker_url is None:
         raise SettingsInvalid("Set DATABASE_WORKER_URL to the address of the login clipdesk_worker.")
     with ExitStack() as stack:
         opened = _opened(stack, options, stop)
@@ -282,7 +284,7 @@ def _serve(options: Settings, stop: threading.Event) -> None:
             stop.wait()
 
 
-def _opened(stack: ExitStack, options: Settings, stop: threading.Event) -> Doors | None:
+def _opened(stack: ExitStack, options: Settings, stop: threading.Event) -> OpenDoors | None:
     """The process's doors, as soon as the database answers; None when told to stop before."""
     outage = Outage()
     while not stop.is_set():

@@ -36,6 +36,15 @@ class Media(Protocol):
     def list(self, prefix: str, older_than: datetime) -> Iterator[str]:
         """Paths below the folder `prefix` last written before that instant, leftovers of cut writes included."""
 
+    def link(self, path: str, seconds: int, download: str | None = None) -> str | None:
+        """An address that gives the file to whoever has it, for `seconds`; `download` names it for saving.
+
+        None when the store has no addresses: then the app serves the file itself.
+        """
+
+    def trouble(self) -> str | None:
+        """What keeps the store from working, as a sentence that says what to do; None when all is well."""
+
 
 def checked(path: str) -> str:
     """`path`, if it is relative, stays below the store and has plain characters only; else `InvalidInput`.

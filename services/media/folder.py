@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from services.config import Settings, settings
 from services.errors import NotFound, StorageFull
 from services.media.door import checked, is_path
 
@@ -64,10 +63,19 @@ class Folder:
             if is_path(path) and _written_before(file, older_than):
                 yield path
 
+    def link(self, path: str, seconds: int, download: str | None = None) -> None:
+        """None: the app serves files of a folder, from `path(path)`."""
+        self.path(path)
 
-def media(options: Settings | None = None) -> Folder:
-    """The media store of this installation."""
-    return Folder((options or settings()).media_folder)
+    def trouble(self) -> str | None:
+        if os.access(_there(self._root), os.W_OK | os.X_OK):
+            return None
+        return f"The media folder {self._root} cannot be written. Let the worker write there, or set MEDIA_DIR."
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: what is missing is made when it is needed."""
+    return folder if folder.exists() or folder.parent == folder else _there(folder.parent)
 
 
 @contextmanager

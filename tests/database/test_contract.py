@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import psycopg
 import psycopg_pool
 import pytest
 
-from services.database import embedded, postgres
+from services.database import embedded, postgres, retries, supabase
 from services.database.connect import Doors
-from services.database.door import ROW_CAP, Database, Filter, Row
+from services.database.door import ROW_CAP, Database, Filter, Order
 from services.errors import (
     AppError,
     AttemptLost,
@@ -33,89 +34,18 @@ from services.errors import (
     Unavailable,
 )
 from tests.builders import World, fresh_world
-
-PLAYGROUND = """
-create table public.shelf_items (
-    id     uuid primary key default gen_random_uuid(),
-    owner  uuid not null,
-    place  bigint not null,
-    label  text check (label <> 'forbidden'),
-    amount numeric(18,6) not null default 0,
-    put_at timestamptz,
-    extra  jsonb,
-    unique (owner, place)
-);
-alter table public.shelf_items enable row level security;
-grant select, insert, update, delete on public.shelf_items to authenticated;
-create policy "owners read" on public.shelf_items for select to authenticated using (owner = (select auth.uid()));
-create policy "owners add" on public.shelf_items for insert to authenticated with check (owner = (select auth.uid()));
-create policy "owners change" on public.shelf_items for update to authenticated using (owner = (select auth.uid()));
-create policy "owners remove" on public.shelf_items for delete to authenticated using (owner = (select auth.uid()));
-create sequence public.tries;
-grant usage on sequence public.tries to authenticated;
-
-create function public.shelf_add(p_place bigint) returns void language sql as
-    $$ insert into public.shelf_items (owner, place) values (auth.uid(), p_place) $$;
-create function public.shelf_peek(p_place bigint) returns void language plpgsql stable as
-    $$ begin perform public.shelf_add(p_place); end $$;
-create function public.shelf_numbers(p_count integer) returns table (n integer, half numeric) language sql stable as
-    $$ select i, i / 2.0 from generate_series(1, p_count) i $$;
-create function public.shelf_worth() returns numeric language sql stable as
-    $$ select coalesce(sum(amount), 0) from public.shelf_items $$;
-create function public.shelf_nothing() returns numeric language sql stable as $$ select null::numeric $$;
-create function public.echo(p_json jsonb, p_text text default null) returns jsonb language sql stable as
-    $$ select jsonb_build_object('json', p_json, 'text', p_text) $$;
-create function public.twice(p_number numeric) returns numeric language sql stable as $$ select p_number * 2 $$;
-create function public.half(p_number double precision) returns double precision language sql stable as
-    $$ select p_number / 2 $$;
-create function public.who() returns jsonb language sql stable as $$
-    select jsonb_build_object('id', auth.uid(), 'role', current_user,
-        'address', nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-forwarded-for') $$;
-create function public.fails(p_state text, p_message text, p_detail text) returns void language plpgsql as
-    $$ begin raise exception '%', p_message using errcode = p_state, detail = p_detail; end $$;
-create function public.naps(p_seconds double precision) returns void language sql stable as
-    $$ select pg_sleep(p_seconds) $$;
-create function public.backend() returns integer language sql stable as $$ select pg_backend_pid() $$;
-create function public.reads_when_free() returns integer language plpgsql stable as
-    $$ begin perform pg_advisory_xact_lock_shared(77); return 7; end $$;
-create function public.writes_when_free() returns integer language plpgsql as
-    $$ begin perform pg_advisory_xact_lock_shared(77); return 7; end $$;
-create function public.relabel(p_place bigint, p_label text) returns void language plpgsql as $$
-begin
-    perform nextval('public.tries');
-    update public.shelf_items set label = p_label where place = p_place;
-end $$;
-create function public.relabel_two(p_first bigint, p_second bigint) returns void language plpgsql as $$
-begin
-    perform nextval('public.tries');
-    update public.shelf_items set label = 'first' where place = p_first;
-    perform pg_sleep(0.3);
-    update public.shelf_items set label = 'second' where place = p_second;
-end $$;
-"""
-
-
-class Item(Row):
-    table: ClassVar[str] = "shelf_items"
-    id: UUID
-    place: int
-    label: str | None
-    amount: Decimal
-    put_at: datetime | None
-    extra: dict[str, Any] | None
-
-
-class Number(Row):
-    table: ClassVar[str] = "shelf_items"
-    place: int
-
+from tests.cloud import LiveProject, fake_cloud, rest_door
+from tests.database.playground import PLAYGROUND, Item, Number, fill
+from tests.fakes.supabase.server import FakeSupabase
 
 DoorOf = Callable[[UUID | None], Database]
+TimeOuts = Callable[[str, str], None]
 AN_HOUR = datetime(2026, 2, 28, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def playground(server: embedded.Server, template: str) -> Iterator[World]:
+def local(server: embedded.Server, template: str) -> Iterator[World]:
+    """The playground on the tests' own server."""
     with fresh_world(server, template, connections=3) as world:
         world.admin.execute(PLAYGROUND)
         database = world.value("select current_database()")
@@ -123,17 +53,76 @@ def playground(server: embedded.Server, template: str) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(params=["postgres"])
+@pytest.fixture(scope="module")
+def cloud(local: World, server: embedded.Server) -> Iterator[FakeSupabase]:
+    with fake_cloud(server, local.value("select current_database()")) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[tuple[World, LiveProject]]:
+    """The playground in a real project, whose settings are given for this."""
+    project = LiveProject.from_environment()
+    if project is None:
+        pytest.skip(f"a real project is tested where {', '.join(LiveProject.SETTINGS)} are set")
+    with project.playground(PLAYGROUND) as world:
+        yield world, project
+
+
+@pytest.fixture(scope="module", params=["postgres", "supabase", "supabase-live"])
 def door_kind(request: pytest.FixtureRequest) -> str:
-    """Which adapter is under test; a REST adapter joins as another parameter."""
+    """Which adapter is under test: over a connection, over the test project, over a real one."""
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def playground(door_kind: str, request: pytest.FixtureRequest) -> World:
+    """The database behind the door, as its owner sees it."""
+    world: World = (
+        request.getfixturevalue("live")[0] if door_kind == "supabase-live" else request.getfixturevalue("local")
+    )
+    return world
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with supabase.open_http(20) as client:
+        yield client
+
+
 @pytest.fixture
-def door_of(door_kind: str, playground: World) -> DoorOf:
+def door_of(door_kind: str, request: pytest.FixtureRequest, playground: World, http: httpx.Client) -> DoorOf:
     """The door of a person, or of nobody."""
-    doors = {"postgres": playground.doors}[door_kind]
-    return lambda person: doors.person(person) if person else doors.anonymous()
+    if door_kind == "postgres":
+        doors = playground.doors
+        return lambda person: doors.person(person) if person else doors.anonymous()
+    if door_kind == "supabase":
+        project = request.getfixturevalue("cloud")
+        return lambda person: rest_door(project, http, person)
+    _, real = request.getfixturevalue("live")
+    return lambda person: real.door(http, person)
+
+
+@pytest.fixture
+def own_server(door_kind: str) -> None:
+    if door_kind == "supabase-live":
+        pytest.skip("a real project's connections and time-outs are its own")
+
+
+@pytest.fixture
+def time_outs(own_server: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TimeOuts:
+    """Set the server's "statement" or "lock" time-out for people."""
+    stack = request.getfixturevalue("cloud").stack
+
+    def set_to(kind: str, duration: str) -> None:
+        if kind == "statement":
+            monkeypatch.setitem(postgres.STATEMENT_TIMEOUT, "authenticated", duration)
+            monkeypatch.setitem(stack.statement_timeout, "authenticated", duration)
+        else:
+            monkeypatch.setattr(postgres, "LOCK_TIMEOUT", duration)
+            monkeypatch.setattr(stack, "lock_timeout", duration)
+
+    return set_to
 
 
 @pytest.fixture
@@ -154,7 +143,7 @@ def shelf(playground: World, person: UUID) -> UUID:
     ):
         playground.insert(
             "public.shelf_items", owner=person, place=place, label=label, amount=Decimal(amount),
-            put_at=AN_HOUR, extra={"place": place},
+            put_at=AN_HOUR, extra={"place": place}, kept=None if place > 4 else place % 2 == 0,
         )  # fmt: skip
     return person
 
@@ -212,7 +201,7 @@ def test_json_of_every_shape_travels(door: Database, value: object) -> None:
 @pytest.mark.parametrize("number", [3, 3.0, Decimal(3), 0.1, 1e-7, 10**20])
 def test_numbers_of_every_type_fit_every_number(door: Database, number: Any) -> None:
     assert door.call("twice", p_number=number) == Decimal(str(number)) * 2
-    assert door.call("half", p_number=number) == float(number) / 2
+    assert float(door.call("half", p_number=number)) == float(number) / 2
 
 
 def test_json_refuses_what_has_no_form(door: Database) -> None:
@@ -258,6 +247,10 @@ def test_a_row_has_the_model_s_columns_and_types(door: Database, shelf: UUID) ->
         (("place", "in", []), []),
         (("label", "in", ["Rye", "Oat"]), [1, 3]),
         (("label", "is", None), [4]),
+        (("kept", "is", True), [2, 4]),
+        (("kept", "is", False), [1, 3]),
+        (("kept", "is", None), [5, 6]),
+        (("kept", "eq", True), [2, 4]),
         (("label", "ilike", "%rye%"), [1, 2, 5]),
         (("label", "ilike", "rye"), [1]),
         (("put_at", "lte", AN_HOUR), [1, 2, 3, 4, 5, 6]),
@@ -268,6 +261,58 @@ def test_a_row_has_the_model_s_columns_and_types(door: Database, shelf: UUID) ->
 def test_each_operator(door: Database, shelf: UUID, wanted: Filter, expected: list[int]) -> None:
     assert places(door.select(Item, [wanted], order=[("place", "asc")])) == expected
     assert door.count(Item, [wanted]) == len(expected)
+
+
+ODD = [
+    "a,b", 'say "so"', "(a)", "a)", "back\\slash", "\\", '\\"', "{a}", "a.b", "a:b", "*", "a*b", "50%", "a_b", "", " ",
+    " a ", "null", "NULL", "true", "it's", "a&b=c", "a+b", "#", "%20", "new\nline", "tab\t", "Zoë 🥐", "in.(a)",
+    ".^$[x]|?", "not.a",
+]  # fmt: skip
+
+
+@pytest.fixture
+def odd(playground: World, person: UUID) -> list[str]:
+    """Labels of every kind of character, each at the place of its index."""
+    for place, label in enumerate(ODD):
+        playground.insert("public.shelf_items", owner=person, place=place, label=label)
+    return ODD
+
+
+def test_values_may_have_any_characters(door: Database, odd: list[str]) -> None:
+    for place, label in enumerate(odd):
+        assert places(door.select(Item, [("label", "eq", label)])) == [place], label
+        assert places(door.select(Item, [("label", "in", [label, "absent"])])) == [place], label
+        assert places(door.select(Item, [("label", "in", [label])])) == [place], label
+    assert places(door.select(Item, [("label", "in", odd)], order=[("place", "asc")])) == list(range(len(odd)))
+
+
+def test_patterns_may_have_any_characters(door: Database, odd: list[str]) -> None:
+    for label in odd:
+        literal = label.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        expected = [n for n, other in enumerate(odd) if other.lower() == label.lower()]
+        assert places(door.select(Item, [("label", "ilike", literal)], order=[("place", "asc")])) == expected, label
+    assert places(door.select(Item, [("label", "ilike", "A*%")])) == [odd.index("a*b")]
+    assert places(door.select(Item, [("label", "ilike", "_*_")])) == [odd.index("a*b")]
+
+
+def test_pages_by_a_key_of_any_characters_reach_every_row_once(door: Database, odd: list[str]) -> None:
+    key: list[Order] = [("label", "asc"), ("place", "asc")]
+    whole, seen = door.select(Item, order=key), []
+    page = door.select(Item, order=key, limit=4)
+    while page:
+        seen += page
+        page = door.select(Item, order=key, limit=4, after=[page[-1].label, page[-1].place])
+    assert seen == whole
+    assert sorted(places(seen)) == list(range(len(odd)))
+
+
+def test_long_lists_of_values_are_found_whole(door: Database, playground: World, person: UUID) -> None:
+    fill(playground, person, 600)
+    ids = [item.id for item in door.select(Item)]
+    asked = [("id", "in", [*ids, *ids, uuid4()]), ("place", "gt", 0)]
+    assert sorted(places(door.select(Item, asked))) == list(range(1, 601))
+    assert len(door.select(Item, asked, limit=250)) == 250
+    assert door.count(Item, asked) == 600
 
 
 def test_ids_filter_one_and_several(door: Database, shelf: UUID) -> None:
@@ -283,6 +328,12 @@ def test_filters_add_up(door: Database, shelf: UUID) -> None:
 def test_money_is_ordered_by_amount_not_by_text(door: Database, shelf: UUID) -> None:
     amounts = [item.amount for item in door.select(Item, order=[("amount", "asc")])]
     assert amounts == [Decimal(text) for text in ("0", "1.5", "2", "9", "10", "100")]
+
+
+def test_rows_without_a_value_come_last_and_first_in_reverse(door: Database, shelf: UUID) -> None:
+    rising = places(door.select(Item, order=[("kept", "asc"), ("place", "asc")]))
+    assert rising == [1, 3, 2, 4, 5, 6]
+    assert places(door.select(Item, order=[("kept", "desc"), ("place", "desc")])) == rising[::-1]
 
 
 def test_order_and_limit(door: Database, shelf: UUID) -> None:
@@ -324,12 +375,6 @@ def test_paging_by_a_mixed_key_is_a_mistake_of_the_program(door: Database) -> No
         door.select(Number, order=[("place", "asc")], after=[1, 2])
 
 
-def fill(world: World, owner: UUID, count: int) -> None:
-    world.execute(
-        "insert into public.shelf_items (owner, place) select %s, i from generate_series(1, %s) i", owner, count
-    )
-
-
 # Changing ---------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +400,11 @@ def test_rows_that_row_security_hides_are_neither_changed_nor_counted(door_of: D
     assert stranger.update("shelf_items", {"label": "mine"}, [("place", "gt", 0)]) == 0
     assert stranger.delete("shelf_items", [("place", "gt", 0)]) == 0
     assert door_of(shelf).count(Item, [("label", "neq", "mine")]) == 5
+
+
+def test_what_may_be_added_need_not_be_readable(door: Database, playground: World, person: UUID) -> None:
+    door.insert("shelf_wishes", {"owner": person, "label": "rye"})
+    assert playground.value("select label from public.shelf_wishes where owner = %s", person) == "rye"
 
 
 def test_a_row_of_somebody_else_cannot_be_added(door: Database) -> None:
@@ -451,56 +501,13 @@ def test_constraints_speak_in_our_words(door: Database, shelf: UUID) -> None:
         assert str(caught.value) == kind.sentence
 
 
-# Only a connection can show ---------------------------------------------------------------------------------
+# Time-outs, locks and lost connections ----------------------------------------------------------------------
 
 
-def test_role_claims_and_address_reach_the_database(playground: World, person: UUID) -> None:
-    asked = playground.doors.person(person, address="203.0.113.9").call("who")
-    assert asked == {"id": str(person), "role": "authenticated", "address": "203.0.113.9"}
-    assert playground.doors.anonymous().call("who") == {"id": None, "role": "anon", "address": None}
-
-
-def test_after_a_call_the_connection_has_no_claims(playground: World, person: UUID) -> None:
-    doors = Doors(postgres.open_pool(playground.doors.app_pool.conninfo, 1), None)
-    try:
-        door = doors.person(person, address="203.0.113.9")
-        door.call("who")
-        with pytest.raises(InvalidInput):
-            door.call("fails", p_state="PT400", p_message="x", p_detail="")
-        with doors.app_pool.connection() as connection:
-            (left,) = connection.execute(
-                "select current_user as role, current_setting('request.jwt.claims', true) as claims,"
-                " current_setting('request.headers', true) as headers,"
-                " current_setting('statement_timeout') as timeout,"
-                " current_setting('transaction_read_only') as read_only"
-            ).fetchall()
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute("select from public.accounts")
-    finally:
-        doors.close()
-    assert left == {"role": "clipdesk_app", "claims": "", "headers": "", "timeout": "0", "read_only": "off"}
-
-
-def test_a_role_without_claims_sees_nothing(playground: World, shelf: UUID) -> None:
-    unclaimed = postgres.Postgres(pool=playground.doors.app_pool, role="authenticated")
-    assert (unclaimed.select(Item), unclaimed.call("who")["id"]) == ([], None)
-
-
-def test_the_app_cannot_become_the_worker(playground: World) -> None:
-    forged = postgres.Postgres(pool=playground.doors.app_pool, role="service_role")
-    with pytest.raises(NotAllowed):
-        forged.call("who")
-
-
-def test_a_slow_statement_times_out_and_is_not_tried_again(door: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(postgres.STATEMENT_TIMEOUT, "authenticated", "50ms")
+def test_a_slow_statement_times_out_and_is_not_tried_again(door: Database, time_outs: TimeOuts) -> None:
+    time_outs("statement", "50ms")
     with pytest.raises(TimedOut):
         door.call("naps", p_seconds=30)
-
-
-def test_time_outs_are_the_cloud_s(playground: World) -> None:
-    assert postgres.STATEMENT_TIMEOUT == {"anon": "3s", "authenticated": "8s", "service_role": "8s", "none": "8s"}
-    assert postgres.LOCK_TIMEOUT == "3s"
 
 
 @pytest.fixture
@@ -511,21 +518,21 @@ def tries(playground: World) -> Callable[[], int]:
 
 
 def test_rows_held_for_too_long_are_busy_after_a_bounded_number_of_tries(
-    door: Database, shelf: UUID, playground: World, tries: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    door: Database, shelf: UUID, playground: World, tries: Callable[[], int], time_outs: TimeOuts
 ) -> None:
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", "50ms")
+    time_outs("lock", "50ms")
     with psycopg.connect(playground.url) as holder:
         holder.execute("select from public.shelf_items where owner = %s for update", (shelf,))
         with pytest.raises(Busy):
             door.call("relabel", p_place=1, p_label="x")
         holder.rollback()
-    assert tries() == postgres.TRIES
+    assert tries() == retries.TRIES
 
 
 def test_a_lock_that_is_given_back_in_time_is_waited_for(
-    door: Database, shelf: UUID, playground: World, tries: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    door: Database, shelf: UUID, playground: World, tries: Callable[[], int], time_outs: TimeOuts
 ) -> None:
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", "300ms")
+    time_outs("lock", "300ms")
     with psycopg.connect(playground.url) as holder, ThreadPoolExecutor(1) as thread:
         holder.execute("select from public.shelf_items where owner = %s for update", (shelf,))
         call = thread.submit(door.call, "relabel", p_place=1, p_label="at last")
@@ -550,6 +557,7 @@ def test_a_deadlock_is_solved_by_trying_again(door: Database, shelf: UUID, tries
     assert door.count(Item, [("label", "in", ["first", "second"])]) == 2
 
 
+@pytest.mark.usefixtures("own_server")
 def test_an_idle_connection_that_was_killed_is_replaced(door: Database, playground: World) -> None:
     kill(playground, door.call("backend"))
     assert door.call("shelf_worth") == 0
@@ -557,12 +565,17 @@ def test_an_idle_connection_that_was_killed_is_replaced(door: Database, playgrou
     door.call("shelf_add", p_place=1)
 
 
-def test_a_read_whose_connection_is_lost_is_tried_again(door: Database, playground: World) -> None:
+@pytest.mark.usefixtures("own_server")
+def test_a_read_whose_connection_is_lost_is_tried_again(
+    door: Database, playground: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supabase, "READS", {"reads_when_free"})
     with ThreadPoolExecutor(1) as thread:
         call = kill_while_it_waits(thread, playground, lambda: door.call("reads_when_free"))
         assert call.result(timeout=10) == 7
 
 
+@pytest.mark.usefixtures("own_server")
 def test_a_write_whose_connection_is_lost_is_not_repeated(door: Database, playground: World) -> None:
     with ThreadPoolExecutor(1) as thread:
         call = kill_while_it_waits(thread, playground, lambda: door.call("writes_when_free"))
@@ -570,39 +583,6 @@ def test_a_write_whose_connection_is_lost_is_not_repeated(door: Database, playgr
             call.result(timeout=10)
     assert type(caught.value) is Unavailable
     assert door.call("writes_when_free") == 7
-
-
-def test_a_server_that_is_away_is_unavailable(short_folder: Any, person: UUID) -> None:
-    pool = postgres.open_pool(f"postgresql://clipdesk_app@/x?host={short_folder}/nowhere", 1)
-    pool.timeout = 0.1
-    try:
-        with pytest.raises(Unavailable) as caught:
-            Doors(pool, None).person(person).call("away_function")
-        assert str(caught.value) == Unavailable.sentence
-        with pytest.raises(Unavailable):
-            Doors(pool, None).person(person).select(Item)
-    finally:
-        pool.close()
-
-
-def test_a_process_without_the_worker_s_login_says_so(playground: World) -> None:
-    with pytest.raises(Unavailable, match=r"services\.jobs\.worker"):
-        Doors(playground.doors.app_pool, None).worker()
-
-
-def test_a_database_that_is_away_is_asked_once(playground: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def none_left(*_: Any, **__: Any) -> Any:
-        asked.append(1)
-        raise psycopg_pool.PoolTimeout
-
-    door = playground.doors.anonymous()
-    door.call("schema_version")
-    monkeypatch.setattr(playground.doors.app_pool, "connection", none_left)
-    with pytest.raises(Unavailable):
-        door.call("schema_version")
-    assert len(asked) == 1
 
 
 def kill(world: World, backend: int) -> None:
@@ -629,3 +609,83 @@ def wait_until(happened: Callable[[], bool]) -> None:
             return
         pause.wait(0.01)
     raise AssertionError("it never happened")
+
+
+# Only a connection can show ---------------------------------------------------------------------------------
+
+
+def test_role_claims_and_address_reach_the_database(local: World, person: UUID) -> None:
+    asked = local.doors.person(person, address="203.0.113.9").call("who")
+    assert asked == {"id": str(person), "role": "authenticated", "address": "203.0.113.9"}
+    assert local.doors.anonymous().call("who") == {"id": None, "role": "anon", "address": None}
+
+
+def test_after_a_call_the_connection_has_no_claims(local: World, person: UUID) -> None:
+    doors = Doors(postgres.open_pool(local.doors.app_pool.conninfo, 1), None)
+    try:
+        door = doors.person(person, address="203.0.113.9")
+        door.call("who")
+        with pytest.raises(InvalidInput):
+            door.call("fails", p_state="PT400", p_message="x", p_detail="")
+        with doors.app_pool.connection() as connection:
+            (left,) = connection.execute(
+                "select current_user as role, current_setting('request.jwt.claims', true) as claims,"
+                " current_setting('request.headers', true) as headers,"
+                " current_setting('statement_timeout') as timeout,"
+                " current_setting('transaction_read_only') as read_only"
+            ).fetchall()
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("select from public.accounts")
+    finally:
+        doors.close()
+    assert left == {"role": "clipdesk_app", "claims": "", "headers": "", "timeout": "0", "read_only": "off"}
+
+
+def test_a_role_without_claims_sees_nothing(local: World) -> None:
+    local.insert("public.shelf_items", owner=uuid4(), place=1)
+    unclaimed = postgres.Postgres(pool=local.doors.app_pool, role="authenticated")
+    assert (unclaimed.select(Item), unclaimed.call("who")["id"]) == ([], None)
+
+
+def test_the_app_cannot_become_the_worker(local: World) -> None:
+    forged = postgres.Postgres(pool=local.doors.app_pool, role="service_role")
+    with pytest.raises(NotAllowed):
+        forged.call("who")
+
+
+def test_time_outs_are_the_cloud_s(local: World) -> None:
+    assert postgres.STATEMENT_TIMEOUT == {"anon": "3s", "authenticated": "8s", "service_role": "8s", "none": "8s"}
+    assert postgres.LOCK_TIMEOUT == "3s"
+
+
+def test_a_server_that_is_away_is_unavailable(short_folder: Any, person: UUID) -> None:
+    pool = postgres.open_pool(f"postgresql://clipdesk_app@/x?host={short_folder}/nowhere", 1)
+    pool.timeout = 0.1
+    try:
+        with pytest.raises(Unavailable) as caught:
+            Doors(pool, None).person(person).call("away_function")
+        assert str(caught.value) == Unavailable.sentence
+        with pytest.raises(Unavailable):
+            Doors(pool, None).person(person).select(Item)
+    finally:
+        pool.close()
+
+
+def test_a_process_without_the_worker_s_login_says_so(local: World) -> None:
+    with pytest.raises(Unavailable, match=r"services\.jobs\.worker"):
+        Doors(local.doors.app_pool, None).worker()
+
+
+def test_a_database_that_is_away_is_asked_once(local: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def none_left(*_: Any, **__: Any) -> Any:
+        asked.append(1)
+        raise psycopg_pool.PoolTimeout
+
+    door = local.doors.anonymous()
+    door.call("schema_version")
+    monkeypatch.setattr(local.doors.app_pool, "connection", none_left)
+    with pytest.raises(Unavailable):
+        door.call("schema_version")
+    assert len(asked) == 1

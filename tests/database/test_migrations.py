@@ -116,6 +116,25 @@ def test_a_file_that_fails_leaves_no_trace(any_server: embedded.Server, empty: s
     assert migrate(empty, passwords(any_server), folder) == ["20990101000000"]
 
 
+def test_a_file_that_another_tool_ran_in_part_is_told(any_server: embedded.Server, empty: str, folder: Path) -> None:
+    migrate(empty, passwords(any_server), folder)
+    (folder / "20990101000000_more.sql").write_text("create schema one; create schema two;")
+    with psycopg.connect(empty, autocommit=True) as admin:
+        admin.execute("create schema two")
+        with pytest.raises(SchemaMismatch, match="Migration 20990101000000 makes what is there already"):
+            migrate(empty, passwords(any_server), folder)
+        admin.execute("drop schema two")
+    assert migrate(empty, passwords(any_server), folder) == ["20990101000000"]
+
+
+def test_what_accounts_lack_comes_without_a_superuser(any_server: embedded.Server, empty: str) -> None:
+    migrate(empty, passwords(any_server))
+    with psycopg.connect(empty, autocommit=True) as admin:
+        admin.execute("alter table auth.users drop column deleted_at")
+        migrate(login_url(any_server, empty, "clipdesk_admin"), {})
+        admin.execute("select deleted_at from auth.users")
+
+
 def test_two_processes_at_once_apply_everything_once(any_server: embedded.Server, empty: str) -> None:
     script = "import json, sys; from services.database.migrate import migrate; "
     script += "print(len(migrate(sys.argv[1], json.loads(sys.argv[2]))))"
@@ -128,7 +147,7 @@ def test_two_processes_at_once_apply_everything_once(any_server: embedded.Server
 # History ----------------------------------------------------------------------------------------------------
 
 
-def note(url: str, version: str, statements: list[str]) -> None:
+def note(url: str, version: str, statements: list[str] | None) -> None:
     """Put a version into the history as if its statements had been applied."""
     with psycopg.connect(url) as connection:
         connection.execute(
@@ -161,10 +180,16 @@ def test_layout_and_comments_are_no_change(migrated: str, folder: Path) -> None:
 
 def test_a_history_written_by_the_cli_is_no_change(migrated: str) -> None:
     """The CLI stores a file as its statements, without the semicolons and the space between them."""
+    assert len(statements(migrations()[0].text)) > 3
     for file in migrations():
-        assert len(statements(file.text)) > 3
         note(migrated, file.version, statements(file.text))
     assert migrate(migrated, {}) == []
+
+
+def test_a_version_noted_without_its_statements_is_applied(any_server: embedded.Server, empty: str) -> None:
+    migrate(empty, passwords(any_server))
+    note(empty, VERSIONS[2], None)
+    assert migrate(empty, passwords(any_server)) == []
 
 
 def test_a_remark_behind_a_statement_does_not_hide_the_next(migrated: str, folder: Path) -> None:

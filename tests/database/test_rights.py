@@ -235,6 +235,19 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "load_session": lambda own, aim: [{"p_secret": str(aim.manager)}],
     "end_session": lambda own, aim: [{"p_secret": str(aim.manager)}],
     "end_my_sessions": lambda own, aim: [{}],
+    "open_session": lambda own, aim: [
+        {"p_secret": str(aim.manager), "p_renew": True, "p_tokens": "mine", "p_token_seconds": 60, "p_hours": 1,
+         "p_agent": "", "p_must_change": False}
+    ],
+    "claim_refresh": lambda own, aim: [{"p_secret": str(aim.manager), "p_seconds_left": 60}],
+    "store_tokens": lambda own, aim: [{"p_secret": str(aim.manager), "p_tokens": "mine", "p_token_seconds": 60}],
+    "password_changed": lambda own, aim: [{"p_secret": str(aim.manager)}],
+    "request_reset": lambda own, aim: [{"p_email": f"{aim.mark}@example.test"}],
+    "invite_person": lambda own, aim: [
+        {"p": {"job_id": str(uuid4()), "account_id": str(aim.account), "email": "mine@example.test", "name": "Mine",
+               "role": role, "profile_ids": stores}}
+        for role, stores in (("admin", []), ("manager", [str(aim.store)]))
+    ],
     "monthly_cost": lambda own, aim: [{"p_profile_id": aim.store, "p_month": datetime.now(UTC).date()}],
     "profile_dashboard": lambda own, aim: [{"p_profile_id": aim.store, "p_range": r} for r in ("7d", "all", "x")],
     "account_dashboard": lambda own, aim: [{"p_account_id": aim.account, "p_range": r} for r in ("30d", "all")],
@@ -289,6 +302,7 @@ def aimed(place: Place, thing: str) -> Row:
 # Legitimate changes, tried in tests/costs and tests/speech: of quotas, and of what else is one's own.
 LEGITIMATE = {("admin", "set_quota"), ("foreign admin", "set_quota")}
 LEGITIMATE_AT_HOME = {(admin, does) for admin in ("admin", "foreign admin") for does in ("set_price", "confirm_price")}
+LEGITIMATE_AT_HOME |= {(admin, "invite_person") for admin in ("admin", "foreign admin")}
 LEGITIMATE_AT_HOME |= {
     (who, "remove_pronunciation") for who in ("admin", "manager", "foreign admin", "foreign manager")
 }
@@ -305,7 +319,7 @@ def test_every_function_that_people_may_call_is_tried(town: Town) -> None:
 def test_private_functions_are_open_only_behind_a_public_name_or_to_policies(town: Town) -> None:
     """A person's role reaches the schema private only by way of public functions and policies."""
     helpers = {"my_account_ids", "my_profile_ids", "my_work_profile_ids", "my_colleague_ids"}
-    helpers |= {"utc_now", "is_timezone", "fail"}
+    helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder"}
     granted = town.world.rows(
         "select p.proname from pg_proc p where p.pronamespace in ('private'::regnamespace, 'local'::regnamespace)"
         f" and {OPEN}"

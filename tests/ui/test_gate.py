@@ -238,14 +238,23 @@ class TestDatabaseAway:
 
 class TestHeaders:
     def check(self, headers: dict[str, str]) -> None:
-        for name, value in gate.HEADERS.items():
+        for name, value in gate.headers(None).items():
             assert headers[name] == value
 
     def test_forbid_foreign_scripts_frames_and_form_targets(self):
-        rules = dict(rule.split(" ", 1) for rule in gate.HEADERS["content-security-policy"].split("; "))
+        rules = dict(rule.split(" ", 1) for rule in gate.headers(None)["content-security-policy"].split("; "))
         assert rules["default-src"] == rules["script-src"] == rules["form-action"] == rules["base-uri"] == "'self'"
         assert rules["frame-ancestors"] == rules["object-src"] == "'none'"
-        assert gate.HEADERS["x-content-type-options"] == "nosniff"
+        assert gate.headers(None)["x-content-type-options"] == "nosniff"
+
+    @pytest.mark.parametrize("project", [None, "https://abc.supabase.co"])
+    def test_let_samples_of_voices_come_from_elsewhere_over_tls_but_no_script(self, project):
+        policy = gate.headers(project)["content-security-policy"]
+        rules = {name: set(sources) for name, *sources in (rule.split() for rule in policy.split("; "))}
+        assert rules["media-src"] - {project} == {"'self'", "blob:", "https:"}
+        assert [name for name, sources in rules.items() if {"http:", "https:", "*"} & sources] == ["media-src"]
+        assert [name for name, sources in rules.items() if name.startswith("script-")] == ["script-src"]
+        assert rules["script-src"] == {"'self'"}
 
     @pytest.mark.parametrize("path", ["/", "/voice", "/sign-in", "/static/x.js", "/healthz", "/media/x", "/files/x"])
     @pytest.mark.parametrize("signed_in", [True, False])
@@ -261,7 +270,7 @@ class TestHeaders:
         inside.headers = {"Content-Security-Policy": "default-src *", "X-Content-Type-Options": "sniff"}
         answer = browser(app, secret).get("/")
         self.check(answer.headers)
-        assert answer.headers.get_list("content-security-policy") == [gate.HEADERS["content-security-policy"]]
+        assert answer.headers.get_list("content-security-policy") == [gate.headers(None)["content-security-policy"]]
 
     @pytest.mark.parametrize("path", ["/media/x.mp3", "/files/speech/x"])
     def test_media_stays_out_of_shared_caches(self, app, inside, secret, path):
@@ -359,7 +368,7 @@ class TestRealServer:
         assert real.ask("/healthz")[::2] == (200, b'{"database":true}')
         status, headers, _ = real.ask("/sign-in")
         assert status in (200, 303)
-        assert headers["content-security-policy"] == gate.HEADERS["content-security-policy"]
+        assert headers["content-security-policy"] == gate.headers(None)["content-security-policy"]
 
     def test_bytes_that_are_no_text_are_refused_too(self, real):
         with socket.create_connection(("127.0.0.1", real.port), timeout=20) as raw:
@@ -374,7 +383,7 @@ class TestRealServer:
             status, headers, body = real.ask(path, cookie=cookie)
             assert status == 200
             assert b'<div id="root">' in body
-            assert headers["content-security-policy"] == gate.HEADERS["content-security-policy"]
+            assert headers["content-security-policy"] == gate.headers(None)["content-security-policy"]
         assert real.websocket("/_stcore/stream", Cookie=cookie) == 101
 
     def test_another_sites_page_opens_no_stream_with_it(self, real, visitor):

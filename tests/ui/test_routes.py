@@ -12,9 +12,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from services import identity
+from services.config import settings
 from services.database import connect
 from services.jobs import worker
-from services.media.folder import media
+from services.media.folder import Folder
 from tests.builders import World
 from tests.ui.visitor import INSIDE, OURS, Streamlit, browser, site
 from ui import gate, routes
@@ -590,7 +591,7 @@ class TestSpeechFile:
             "media_path": f"speech/{made}.mp3", "cost_usd": 0, **changes,
         }  # fmt: skip
         world.insert("public.speech_assets", **values)
-        path: Path = media().path(values["media_path"])
+        path: Path = Folder(settings().media_folder).path(values["media_path"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(AUDIO)
         return made
@@ -640,7 +641,7 @@ class TestSpeechFile:
         assert self.get(app, anna.id, speech).status_code == 404
 
     def test_a_lost_file_is_not_found(self, anna, app, speech):
-        media().path(f"speech/{speech}.mp3").unlink()
+        Folder(settings().media_folder).path(f"speech/{speech}.mp3").unlink()
         assert self.get(app, anna.id, speech).status_code == 404
 
     @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "speech/../../x"])

@@ -96,18 +96,11 @@ language sql stable security definer set search_path = '' as
 create or replace function local.create_company(p jsonb) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    perform pg_advisory_xact_lock(hashtextextended('first company', 1));
     if not local.first_start() then
         perform private.fail('PT409', 'This installation already has a company. Sign in instead.');
     end if;
     perform local.new_login((p ->> 'person_id')::uuid, p ->> 'name', p ->> 'email', p ->> 'hash', false);
-    perform private.new_company((p ->> 'account_id')::uuid, p ->> 'company', p ->> 'slug', p ->> 'timezone',
-                                (p ->> 'person_id')::uuid);
-    insert into public.profiles (id, account_id, slug, code, name, city, timezone)
-    values ((p ->> 'profile_id')::uuid, (p ->> 'account_id')::uuid, p ->> 'store_slug', p ->> 'code', p ->> 'store',
-            p ->> 'city', p ->> 'store_timezone');
-    perform private.audit((p ->> 'account_id')::uuid, 'company_created', p ->> 'company',
-                          p_person_id => (p ->> 'person_id')::uuid);
+    perform private.create_company(p - 'hash');
 end $$;
 
 create or replace function local.new_login(p_person_id uuid, p_name text, p_email text, p_hash text, p_must_change boolean)

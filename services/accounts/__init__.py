@@ -1,0 +1,1 @@
+"""Where passwords live: local accounts on plain Postgres, Supabase Auth in the cloud."""
