@@ -5,6 +5,7 @@ from urllib.parse import quote
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 SECONDS = 60  # a bound on what hangs
 
@@ -18,8 +19,8 @@ class Visitor:
         self._socket: ClientConnection = connect(
             address,
             additional_headers=headers,
-            subprotocols=["streamlit"],
-            max_size=None,  # type: ignore[list-item]
+            subprotocols=[Subprotocol("streamlit")],
+            max_size=None,
         )
         self._query = query
         self._cached: set[str] = set()

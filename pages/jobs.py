@@ -32,9 +32,10 @@ class Money:
     waiting: list[Unclear] = field(default_factory=list)
 
     def load(self, operator: Operator, store: Store | None) -> None:
-        found = decisions.unclear(operator.database, operator.account_id)
+        known = session.recently(operator)
+        found = decisions.unclear(known, operator.account_id)
         self.waiting = [call for call in found if store is None or call.profile_id == store.id]
-        self.overruns = bills.overruns(operator.database, operator.account_id)
+        self.overruns = bills.overruns(known, operator.account_id)
 
     def look_up(self, operator: Operator, jobs: list[Job]) -> None:
         unclear_jobs = {call.job_id for call in self.waiting}
@@ -145,7 +146,13 @@ def with_waiting(operator: Operator, money: Money, listed: list[Job]) -> list[Jo
     """First those older jobs that wait for a decision, at most 10."""
     known = {job.id for job in listed}
     older = list(dict.fromkeys(call.job_id for call in money.waiting if call.job_id not in known))[:10]
-    return [queue.get_job(operator.database, job_id) for job_id in older] + listed
+    return [job_now(operator, job_id) for job_id in older] + listed
+
+
+def job_now(operator: Operator, job_id: UUID) -> Job:
+    """One that has ended changes by a click only, so it is not read anew each second."""
+    known = queue.get_job(session.recently(operator), job_id)
+    return queue.get_job(operator.database, job_id) if known.open else known
 
 
 def empty(filtered: bool) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from services.database.door import Database
 from services.errors import AppError, InvalidInput
 from services.jobs import queue
 from services.jobs.queue import Job
@@ -61,7 +62,7 @@ def order(
         beside_text.warning(formats.plain(sentence), icon=":material/translate:")
     if not is_paused(operator, store, choice):
         try:
-            quote = generation.quote(operator.database, store.id, choice.order(text))
+            quote = generation.quote(reader(operator, store), store.id, choice.order(text))
         except InvalidInput as exc:
             beside_text.error(str(exc), icon=":material/error:")
             return
@@ -72,9 +73,14 @@ def order(
     speech_order.draft_button(operator, store, offered, choice, text)
 
 
+def reader(operator: Operator, store: Store) -> Database:
+    """What a price is computed from: after a click on Generate the words and models of this moment."""
+    return operator.database if st.session_state.get("voice_generate") else session.recently(operator, store)
+
+
 def is_paused(operator: Operator, store: Store, choice: Choice) -> bool:
     """Say so if the model is: nothing can be bought from it."""
-    found = decisions.pauses(operator.database, operator.account_id)
+    found = decisions.pauses(session.recently(operator), operator.account_id)
     mine = [p for p in found if (p.provider, p.model) == (choice.offer.name, choice.model.id)]
     pauses.warn(operator, mine, store.timezone)
     return bool(mine)
@@ -92,11 +98,12 @@ def offer_reuse(operator: Operator, store: Store, quote: Quote) -> None:
     if quote.existing is None:
         return
     st.success("This text already exists in this voice: use it for nothing.", icon=":material/recycling:")
-    speech_player.show(generation.get(operator.database, quote.existing), store.timezone, key="existing")
+    made = generation.get(session.recently(operator, store), quote.existing)
+    speech_player.show(made, store.timezone, key="existing")
 
 
 def saved(operator: Operator, store: Store) -> None:
-    amount = generation.saved_this_month(operator.database, store.id)
+    amount = generation.saved_this_month(session.recently(operator, store), store.id)
     if amount > 0:
         st.caption(
             f":material/recycling: Reusing passages saved {formats.plain(formats.usd(amount))} this month (UTC)."
@@ -131,10 +138,11 @@ def progress(operator: Operator, store: Store) -> None:
 def history(operator: Operator, store: Store) -> None:
     st.header("Made for this store")
     after = pager.after("speech", store.id)
-    made = generation.recent(operator.database, store.id, limit=HISTORY, after=after)
+    known = session.recently(operator, store)
+    made = generation.recent(known, store.id, limit=HISTORY, after=after)
     if not made:
         st.info("Nothing yet. The first line you generate appears here.", icon=":material/graphic_eq:")
-    overruns = bills.overruns(operator.database, operator.account_id) if made else {}
+    overruns = bills.overruns(known, operator.account_id) if made else {}
     for speech in made:
         factor = overruns.get(speech.job_id) if speech.job_id else None
         speech_player.show(speech, store.timezone, key=f"speech_{speech.id}", overrun=factor)

@@ -1,26 +1,41 @@
-"""Passwords, their hashes, cookies' secrets and the database's passwords reach no log, error, row or page."""
+"""Passwords, their hashes, cookies' secrets, the database's passwords and a vendor's key reach no log, error, row
+or page.
+"""
 
 import http.client
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+import streamlit as st
 from psycopg import sql
+from streamlit.testing.v1 import AppTest
 
 from services import identity
 from services.database import embedded
 from services.database.connect import Doors
 from services.database.postgres import open_pool
 from services.errors import AppError
+from services.jobs import attempt
+from services.jobs.context import Context, Outcome
+from services.jobs.handlers import HANDLERS
+from services.media.folder import Folder
+from tests import kill
 from tests.builders import World, fresh_world, speech
+from tests.fakes.elevenlabs import Account, FakeElevenLabs, Kind
+from tests.pages.conftest import SHELL, slug
+from tests.speech import vendor
 from tests.ui.visitor import OURS, Streamlit, browser, running, site
+from ui import session
 
 PASSWORD, WRONG, NEW = "correct horse battery", "wrong pony accumulator", "another stable genius"
 
@@ -59,14 +74,21 @@ class Listener:
         """The block must fail; its error is kept as a log would show it, with all that caused it."""
         with pytest.raises((AppError, psycopg.Error)) as caught:
             yield
-        self.seen.append(f"{caught.value}\n{caught.value!r}\n")
-        self.seen.extend(traceback.format_exception(caught.value))
+        self.keep(caught.value)
+
+    def keep(self, error: BaseException) -> None:
+        self.seen.append(f"{error}\n{error!r}\n")
+        self.seen.extend(traceback.format_exception(error))
 
 
-def test_nothing_tells_a_secret(server: embedded.Server, desk: World, caplog: pytest.LogCaptureFixture) -> None:
+def listen_to_all(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("psycopg", "psycopg.pool", "services", "ui"):
         caplog.set_level(logging.DEBUG, name)
+
+
+def test_nothing_tells_a_secret(server: embedded.Server, desk: World, caplog: pytest.LogCaptureFixture) -> None:
+    listen_to_all(caplog)
     told = Listener()
     account = desk.company()
     store = desk.store(account, quota="1")
@@ -188,3 +210,155 @@ def ask(port: int, method: str, path: str, body: str | None, headers: dict[str, 
     answer.read()
     connection.close()
     return answer
+
+
+# The vendor's key -------------------------------------------------------------------------------------------------
+
+REFUSALS = [
+    (307, "anything"), (400, "model_not_found"), (401, "invalid_api_key"), (401, "missing_permissions"),
+    (401, "quota_exceeded"), (402, "paid_plan_required"), (404, "voice_not_found"), (418, "anything"),
+    (422, "anything"),
+]  # fmt: skip
+
+
+@dataclass
+class Shop:
+    """A store that speaks through the stand-in of a vendor, whose `fake.key` is the secret."""
+
+    world: World
+    fake: FakeElevenLabs
+    folder: Path
+    told: Listener
+
+    def __post_init__(self) -> None:
+        self.media = Folder(self.folder / "media")
+        self.account = self.world.company()
+        self.store = self.world.store(self.account)
+        self.admin = self.world.person(self.account, "admin")
+        vendor.set_up(self.world, self.media, self.account)
+
+    def order(self, text: str) -> UUID:
+        return vendor.order(self.world, self.store, self.admin, text)
+
+    def work(self, kind: str = "speech") -> int:
+        """Try each waiting job once; how many there were."""
+        self.world.execute("update public.jobs set run_after = now() where status = 'pending'")
+        waiting = self.world.value("select count(*) from public.jobs where status = 'pending' and kind = %s", kind)
+        for _ in range(waiting):
+            context = kill.claim(self.world, self.media, kind, **vendor.options(self.folder / "spool"))
+            attempt.run(context, self._listening)
+        return waiting
+
+    def _listening(self, context: Context) -> Outcome | None:
+        """The job's handler; what it raises is kept."""
+        try:
+            return HANDLERS[context.job.kind](context)
+        except Exception as error:
+            self.told.keep(error)
+            raise
+
+
+@pytest.fixture
+def shop(desk: World, tmp_path: Path) -> Iterator[Shop]:
+    with FakeElevenLabs() as fake, vendor.connected(fake, tmp_path / "spool"):
+        fake.seconds_per_character = 0.02
+        yield Shop(desk, fake, tmp_path, Listener())
+
+
+def test_the_vendors_key_is_told_nowhere(
+    shop: Shop,
+    server: embedded.Server,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listen_to_all(caplog)
+    calls_that_go_wrong(shop)
+    histories_that_go_wrong(shop)
+    accounts_that_go_wrong(shop)
+    monkeypatch.setattr(session, "cookie", lambda: secret)
+    secret = identity.open_session(shop.admin, address="127.0.0.1", agent="test")
+    pages = pages_shown(shop)
+
+    assert {request.key for request in shop.fake.requests} == {shop.fake.key}
+    ended = {row["status"] for row in shop.world.rows("select distinct status from public.jobs where kind = 'speech'")}
+    assert ended >= {"completed", "failed"}
+    assert len(shop.fake.bill) > len(REFUSALS)
+    output = capfd.readouterr()
+    everything = {
+        "errors": "\n".join(shop.told.seen),
+        "log": caplog.text,
+        "records of the log": "\n".join(str(vars(record)) for record in caplog.records),
+        "output": output.out + output.err,
+        "rows": stored(shop.world),
+        "database's log": (server.folder / "postgres.log").read_text(errors="replace"),
+        **pages,
+    }
+    assert "does not accept the key" in everything["errors"]
+    assert "does not accept the key" in everything["rows"]
+    assert "does not accept the key" in everything["page voice"]
+    assert [place for place, text in everything.items() if shop.fake.key in text] == []
+
+
+def calls_that_go_wrong(shop: Shop) -> None:
+    """A line for each way, tried once: none of them, and a vendor that repeats the key, are left out."""
+    shop.order("All goes well.")
+    for kind in sorted({*get_args(Kind)} - {"refuse"}):
+        always = kind in ("too_many_concurrent_requests", "system_busy")
+        trouble(shop, kind, times=None if always else 1, seconds=60)
+    for status, code in [*REFUSALS, (401, shop.fake.key)]:
+        trouble(shop, "refuse", status=status, code=code)
+    shop.work()
+    shop.fake.behave()
+
+
+def trouble(shop: Shop, kind: Kind, **values: Any) -> None:
+    text = f"Line {len(shop.fake._troubles['text-to-speech'])}."
+    shop.fake.misbehave("text-to-speech", kind, containing=text, **values)
+    shop.order(text)
+
+
+def histories_that_go_wrong(shop: Shop) -> None:
+    """What was lost is asked for again: in vain, and then found."""
+    for kind in ("lost", "html", "error", "system_busy"):
+        shop.fake.misbehave("history", kind)
+        shop.fake.misbehave("history-audio", kind)
+    for _ in range(3):
+        shop.work()
+    shop.fake.behave()
+
+
+def accounts_that_go_wrong(shop: Shop) -> None:
+    """Too few credits, no permission, a key that was revoked: each met by a line and by the list of voices."""
+    troubles: list[Callable[[Account], object]] = [
+        lambda account: setattr(account, "used", account.credits),
+        lambda account: account.permissions.clear(),
+        lambda account: shop.fake.accounts.pop(account.key),
+    ]
+    for number, spoil in enumerate(troubles):
+        account = shop.fake.account(shop.fake.key)
+        list_voices(shop)
+        shop.order(f"Account {number}.")
+        spoil(account)
+        shop.work()
+        list_voices(shop)
+
+
+def list_voices(shop: Shop) -> None:
+    shop.world.execute("delete from public.jobs where kind = 'voices'")
+    shop.world.job("voices")
+    shop.work("voices")
+
+
+def pages_shown(shop: Shop) -> dict[str, str]:
+    """All that Streamlit would send of these pages, and what it keeps for the visitor."""
+    st.cache_data.clear()
+    shown = {}
+    for page in ("voice", "jobs", "admin"):
+        test = AppTest.from_file(str(SHELL), default_timeout=20)
+        test.session_state["profile"] = slug(shop.world, shop.store)
+        test.run().switch_page(f"../pages/{page}.py").run()
+        assert not test.exception
+        sent = [str(element.proto) for element in test._tree if getattr(element, "proto", None)]
+        shown[f"page {page}"] = "\n".join([repr(test), *sent])
+    return shown

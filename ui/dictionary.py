@@ -5,7 +5,7 @@ import streamlit as st
 from services.profiles import Store
 from services.speech import dictionary
 from services.speech.dictionary import Pronunciation
-from ui import forms
+from ui import forms, session
 from ui.session import Operator
 
 SHOWN = 20  # words a page
@@ -15,7 +15,7 @@ def show(operator: Operator, store: Store) -> None:
     with st.expander("How to say brand names", icon=":material/record_voice_over:"):
         st.caption("Applies to every voice of this store. Names are found as whole words, in capitals or not.")
         _form(operator, store)
-        words = dictionary.words(operator.database, store.id)
+        words = dictionary.words(session.recently(operator, store), store.id)
         if not words:
             st.info("No word yet. Add a name that the voices say wrongly.", icon=":material/spellcheck:")
         for word in _page(words):
@@ -36,6 +36,7 @@ def _form(operator: Operator, store: Store) -> None:
         forms.beside("word.")
     if sent:
         if forms.attempt("word", lambda: dictionary.say(operator.database, store.id, term, say)):
+            session.forget_numbers(operator)
             st.toast("Saved. It counts from the next text on.", icon=":material/check:")
         st.rerun()
 
@@ -53,5 +54,6 @@ def _line(operator: Operator, store: Store, word: Pronunciation) -> None:
     written.text(word.term)
     said.text(word.say)
     if button.button("Remove", key=f"forget_{word.term}", help=f"Remove {word.term}", icon=":material/delete:"):
-        forms.attempt("word_gone", lambda: dictionary.forget(operator.database, store.id, word.term))
+        if forms.attempt("word_gone", lambda: dictionary.forget(operator.database, store.id, word.term)):
+            session.forget_numbers(operator)
         st.rerun()

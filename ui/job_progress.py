@@ -32,7 +32,7 @@ def kind(job: Job) -> str:
 def live(
     operator: Operator, jobs: list[Job], load: Callable[[], list[Job]], draw: Callable[[Job], None], *, key: str
 ) -> None:
-    """Draw `jobs`; while one of them is open, what `load` returns each second; then run the page once more."""
+    """Draw `jobs`; while one of them is open, what `load` returns each second; run the page again when one ends."""
     active = any(job.open for job in jobs)
     first = [jobs]  # drawn as they are; later runs of the fragment read anew
 
@@ -47,11 +47,19 @@ def live(
             return
         for job in shown:
             draw(job)
-        if active and not any(job.open for job in shown):
+        if _some_ended(shown, key):
             session.forget_numbers(operator)
             st.rerun()
 
     part()
+
+
+def _some_ended(shown: list[Job], key: str) -> bool:
+    """Whether a job that was open when `key` was last drawn is so no more. The page may have run between two polls."""
+    name, now = f"{key}_open", {job.id for job in shown if job.open}
+    before = st.session_state.get(name, set())
+    st.session_state[name] = now
+    return bool(before - now)
 
 
 def is_lost(job: Job) -> bool:
@@ -94,21 +102,22 @@ def _calls(count: int) -> str:
 def cancel_button(operator: Operator, job: Job) -> None:
     label = "Stopping…" if job.stopping else "Cancel"
     if st.button(label, key=f"cancel_{job.id}", disabled=job.stopping, icon=":material/stop_circle:"):
-        act(job, lambda: queue.cancel(operator.database, job.id), "Asked to stop.")
+        act(operator, job, lambda: queue.cancel(operator.database, job.id), "Asked to stop.")
 
 
 def retry_button(operator: Operator, job: Job) -> None:
     if st.button("Retry", key=f"retry_{job.id}", icon=":material/replay:"):
-        act(job, lambda: queue.retry(operator.database, job.id), "Queued again.")
+        act(operator, job, lambda: queue.retry(operator.database, job.id), "Queued again.")
 
 
-def act(job: Job, run: Callable[[], object], done: str) -> None:
+def act(operator: Operator, job: Job, run: Callable[[], object], done: str) -> None:
     """Do it, say so and show the new state; why it could not be done is kept for `refused`."""
     try:
         run()
     except AppError as exc:
         st.session_state["job_refused"] = (job.id, exc)
     else:
+        session.forget_numbers(operator)
         st.toast(done, icon=":material/check:")
     st.rerun()
 

@@ -70,6 +70,7 @@ def _wait(operator: Operator) -> None:
     late = datetime.now(UTC) - asked > PATIENCE
     if late or (checked and (before is None or min(checked) > before)):
         del st.session_state["voices_asked"]
+        session.forget_numbers(operator)
         st.toast("No worker has looked yet. Try again later." if late else "Voices refreshed.")
         st.rerun()
     st.caption(":material/progress_activity: Looking for voices…")

@@ -8,27 +8,25 @@ import streamlit as st
 
 from services.costs import prices
 from services.costs.prices import PER_UNITS, Price, PriceBook
+from services.database.door import Database
+from services.identity import Role
 from services.speech.catalogue import Offer
 from services.speech.provider import Model
 from ui import formats, session
-from ui.session import Database, Operator
+from ui.recent import CACHE_SECONDS
+from ui.session import Operator
 
 UNIT = "characters"
 
 
-@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
-def _book(account_id: UUID, person_id: UUID, _database: Database) -> PriceBook:
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
+def _book(account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, _database: Database) -> PriceBook:
     return prices.current(_database, account_id)
 
 
 def book(operator: Operator) -> PriceBook:
     """The company's prices, at most 30 s old."""
-    return _book(operator.account_id, operator.person.id, operator.database)
-
-
-def forget() -> None:
-    """After a price was set."""
-    _book.clear()
+    return _book(*session.cache_key(operator), operator.database)
 
 
 def priced(offer: Offer, known: PriceBook) -> tuple[Model, ...]:

@@ -13,11 +13,11 @@ from services.database.door import Database
 from services.errors import AppError
 from services.identity import Membership, Person, Role
 from services.profiles import Store
-from ui import formats
+from ui import formats, recent
 from ui.gate import cookie_name
+from ui.recent import CACHE_SECONDS, Recent
 
 ALL_STORES = "all"
-CACHE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -102,52 +102,73 @@ def _stop_with(sentence: str) -> NoReturn:
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=2_000, show_spinner=False)
-def _stores(account_id: UUID, person_id: UUID, role: Role, _database: Database) -> list[Store]:
+def _stores(account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, _database: Database) -> list[Store]:
     return profiles.my_stores(_database, account_id)
 
 
 def stores(operator: Operator) -> list[Store]:
     """The operator's stores with this month's quota, at most 30 s old."""
-    return _stores(operator.account_id, operator.person.id, operator.role, operator.database)
+    return _stores(*cache_key(operator), operator.database)
+
+
+def cache_key(operator: Operator) -> tuple[UUID, UUID, Role, UUID | None]:
+    """What begins the key of every cache."""
+    return operator.account_id, operator.person.id, operator.role, recent.mark(operator.account_id)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
 def _store_dashboard(
-    account_id: UUID, person_id: UUID, role: Role, profile_id: UUID, time_range: str, _database: Database
+    account_id: UUID,
+    person_id: UUID,
+    role: Role,
+    mark: UUID | None,
+    profile_id: UUID,
+    time_range: str,
+    _database: Database,
 ) -> Dashboard:
     return reports.profile_dashboard(_database, profile_id, time_range)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
 def _company_dashboard(
-    account_id: UUID, person_id: UUID, role: Role, time_range: str, _database: Database
+    account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, time_range: str, _database: Database
 ) -> Dashboard:
     return reports.account_dashboard(_database, account_id, time_range)
 
 
 def dashboard(operator: Operator, store: Store | None, time_range: str) -> Dashboard:
     """Of one store, or (None) of all of the operator's, at most 30 s old."""
-    who = (operator.account_id, operator.person.id, operator.role)
     if store:
-        return _store_dashboard(*who, store.id, time_range, operator.database)
-    return _company_dashboard(*who, time_range, operator.database)
+        return _store_dashboard(*cache_key(operator), store.id, time_range, operator.database)
+    return _company_dashboard(*cache_key(operator), time_range, operator.database)
+
+
+def recently(operator: Operator, store: Store | None = None) -> Recent:
+    """The operator's data, at most 30 s old: for showing it again, not for deciding or buying."""
+    return Recent(
+        account_id=operator.account_id,
+        person_id=operator.person.id,
+        role=operator.role,
+        profile_id=store.id if store else None,
+        database=operator.database,
+    )
 
 
 def forget_numbers(operator: Operator) -> None:
-    """After something was bought or changed: read quotas and dashboards anew."""
-    _stores.clear(operator.account_id, operator.person.id, operator.role)
-    _store_dashboard.clear()
-    _company_dashboard.clear()
+    """After something was bought or changed: read anew whatever is shown of the company."""
+    recent.forget(operator.account_id)
 
 
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=2_000, show_spinner=False)
-def _names(account_id: UUID, person_id: UUID, _database: Database) -> dict[UUID | None, str]:
+def _names(
+    account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, _database: Database
+) -> dict[UUID | None, str]:
     return identity.names(_database)
 
 
 def names(operator: Operator) -> dict[UUID | None, str]:
     """Names of the operator's colleagues by id; None is System."""
-    return _names(operator.account_id, operator.person.id, operator.database)
+    return _names(*cache_key(operator), operator.database)
 
 
 def chosen_store(operator: Operator) -> Store | None:

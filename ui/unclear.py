@@ -8,7 +8,7 @@ from services.costs.prices import PriceBook
 from services.jobs.queue import Job
 from services.speech import decisions
 from services.speech.bills import Call, Spent
-from ui import forms, job_progress, rates
+from ui import forms, job_progress, rates, session
 from ui.price_card import price
 from ui.session import Operator
 
@@ -22,7 +22,7 @@ def buy_again_button(operator: Operator, job: Job, spent: Spent) -> None:
         calls = "this call" if len(spent.undecided) == 1 else f"these {len(spent.undecided):,} calls"
         st.text(f"The vendor may have billed {calls} already. Bought again, it may be paid twice.")
         if st.button(f"Pay {amount} again if need be", key=f"again_{job.id}", type="primary"):
-            job_progress.act(job, lambda: decisions.buy_again(operator.database, job.id), "Queued again.")
+            job_progress.act(operator, job, lambda: decisions.buy_again(operator.database, job.id), "Queued again.")
 
 
 def worth(calls: tuple[Call, ...], book: PriceBook) -> str:
@@ -53,5 +53,6 @@ def _form(operator: Operator, job: Job, call: Call) -> None:
         forms.beside(f"{form}.")
     if billed or not_billed:
         if forms.attempt(form, lambda: decisions.decide(operator.database, call.id, billed=billed, reason=reason)):
+            session.forget_numbers(operator)
             st.toast("Booked." if billed else "Released.", icon=":material/check:")
         st.rerun()

@@ -11,12 +11,15 @@ import streamlit as st
 
 from services.audio import Format
 from services.costs.prices import PriceBook
+from services.database.door import Database
+from services.identity import Role
 from services.speech import catalogue, languages
 from services.speech.catalogue import Offer
 from services.speech.generation import SpeechOrder
 from services.speech.provider import Model, Voice, VoiceSettings
 from ui import choices, formats, rates, session
-from ui.session import Database, Operator
+from ui.recent import CACHE_SECONDS
+from ui.session import Operator
 
 FEW = 8  # voices that need no search
 SHOWN = 1_000  # voices of a service
@@ -81,7 +84,7 @@ class Services:
 
 def services(operator: Operator) -> Services:
     """What the company can speak with. The demo's stores speak with what nobody bills."""
-    found = catalogue.offers(operator.database, operator.account_id)
+    found = catalogue.offers(session.recently(operator), operator.account_id)
     demo = operator.membership.is_demo
     return Services([o for o in found if not (demo and o.provider.paid_outside)], rates.book(operator))
 
@@ -127,10 +130,12 @@ def _model_label(model: Model, price: Decimal) -> str:
 # Voices -----------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(ttl=session.CACHE_SECONDS, max_entries=500, show_spinner=False)
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
 def _found(
     account_id: UUID,
     person_id: UUID,
+    role: Role,
+    mark: UUID | None,
     checked_at: datetime | None,
     provider: str,
     search: str,
@@ -142,8 +147,8 @@ def _found(
 
 def find(operator: Operator, offer: Offer, search: str = "", language: str = "") -> list[Voice]:
     """A service's voices as they were last listed."""
-    who = (operator.account_id, operator.person.id)
-    return _found(*who, offer.checked_at, offer.name, search, language, operator.database)
+    key = session.cache_key(operator)
+    return _found(*key, offer.checked_at, offer.name, search, language, operator.database)
 
 
 def _voice(operator: Operator, offer: Offer) -> Voice | None:

@@ -72,7 +72,6 @@ def _form(operator: Operator, models: Priced) -> None:
         offer, model = models[chosen]
         if forms.attempt("price", lambda: _set(operator, offer, model, amount, free=free, reason=reason)):
             st.session_state.pop("price_zero", None)
-            rates.forget()
             session.forget_numbers(operator)
             st.toast(formats.plain(f"Price of {labels[chosen]} set."), icon=":material/check:")
         st.rerun()
@@ -103,7 +102,7 @@ def is_zero(amount: str) -> bool:
 
 def paused(operator: Operator) -> None:
     st.header("Paused models")
-    found = decisions.pauses(operator.database, operator.account_id)
+    found = decisions.pauses(session.recently(operator), operator.account_id)
     if not found:
         st.caption("None: every model has billed what it announced.")
     by_model = sorted(found, key=_model_of)
@@ -128,5 +127,6 @@ def _confirm(operator: Operator, provider: str, model: str, rows: Sequence[Pause
     if sent:
         account = operator.account_id
         if forms.attempt(form, lambda: decisions.confirm_price(operator.database, account, provider, model, reason)):
+            session.forget_numbers(operator)
             st.toast("Confirmed. The model speaks again.", icon=":material/check:")
         st.rerun()

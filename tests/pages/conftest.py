@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from services import identity
 from services.config import settings
 from services.jobs.worker import Worker
-from services.media.folder import media
+from services.media.folder import Folder
 from tests.builders import World
 from ui import session
 
@@ -54,11 +54,16 @@ def work() -> Callable[[], None]:
     """Run what is queued, as a worker would, until nothing is left."""
 
     def run(world: World) -> None:
-        worker = Worker(world.as_worker(), media(), settings())
+        worker = Worker(world.as_worker(), Folder(settings().media_folder), settings())
         while job := worker._claim():
             worker._run(job)
 
     return run
+
+
+def half_a_minute_later() -> None:
+    """What pages remember has become too old."""
+    st.cache_data.clear()
 
 
 def texts(test: AppTest) -> str:

@@ -10,7 +10,7 @@ from services.speech import dictionary, generation
 from services.speech.generation import SpeechOrder
 from services.speech.provider import Voice
 from tests.builders import World, speech
-from tests.pages.conftest import slug, texts
+from tests.pages.conftest import half_a_minute_later, slug, texts
 from ui import voice_picker
 
 LINE = "Fresh bread at six, every morning on the quay."
@@ -107,6 +107,7 @@ class TestServices:
     def test_a_service_that_went_away_is_said_and_nothing_is_chosen(self, desk: World, eleven, page):
         test = page()
         desk.execute("delete from public.voice_services")
+        half_a_minute_later()
         test.run()
         assert "ElevenLabs" in test.warning[0].value
         assert "no longer offered here" in test.warning[0].value
@@ -168,6 +169,7 @@ class TestModelsAndVoices:
         test.selectbox(key="voice_voice_elevenlabs").set_value("bert").run()
         desk.execute("delete from public.voices where voice = 'bert'")
         desk.execute("update public.voice_services set checked_at = now()")
+        half_a_minute_later()
         for _ in range(2):
             test.run()
             assert "Bert · de-DE · ×2 is no longer offered here" in texts(test)
@@ -222,6 +224,7 @@ class TestPrice:
         assert "1 of 2 passages were bought before: reusing saves" in texts(test)
         assert metrics(test)["Price"] == "$0.0022"
         desk.execute("update public.purchases set saved_usd = 1.25")
+        half_a_minute_later()
         assert r"Reusing passages saved \$1.25 this month" in texts(test.run())
 
     def test_a_paused_model_shows_its_bill_and_who_can_end_it(self, desk: World, shop, eleven, page):
