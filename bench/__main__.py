@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import jobs, money, pages, reading, speech, start
+from bench import jobs, money, pages, reading, rest, speech, start
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
@@ -12,6 +12,7 @@ BENCHES: dict[str, Callable[[bool], None]] = {
     "jobs": jobs.run,
     "speech": speech.run,
     "pages": pages.run,
+    "rest": rest.run,
 }
 
 

@@ -12,6 +12,7 @@ from services.jobs.queue import Job
 from services.profiles import Store
 from services.speech import bills, decisions, generation
 from services.speech.bills import Spent
+from services.speech.defaults import VoiceDefaults
 from services.speech.generation import Quote
 from ui import (
     dictionary,
@@ -43,6 +44,7 @@ def compose(operator: Operator, store: Store) -> None:
     )  # fmt: skip
     beside_text = st.container()
     offered = voice_picker.services(operator)
+    voice_picker.begin_with(VoiceDefaults.model_validate(store.tts_settings), str(store.id))
     choice = voice_picker.pick(operator, offered)
     if choice is not None and text.strip():
         order(operator, store, offered, choice, text, beside_text)

@@ -15,6 +15,7 @@ from services.database.door import Database
 from services.identity import Role
 from services.speech import catalogue, languages
 from services.speech.catalogue import Offer
+from services.speech.defaults import VoiceDefaults
 from services.speech.generation import SpeechOrder
 from services.speech.provider import Model, Voice, VoiceSettings
 from ui import choices, formats, rates, session
@@ -89,36 +90,62 @@ def services(operator: Operator) -> Services:
     return Services([o for o in found if not (demo and o.provider.paid_outside)], rates.book(operator))
 
 
-def pick(operator: Operator, offered: Services) -> Choice | None:
-    """Service, model, voice, speed and format; None while something is missing, which is said."""
-    offer = _service(offered)
+def pick(operator: Operator, offered: Services, form: str = "voice") -> Choice | None:
+    """Service, model, voice, speed and format; None while something is missing, which is said.
+
+    `form` begins the keys of its widgets, so that two pages keep two choices.
+    """
+    offer = _service(offered, form)
     if offer is None:
         return None
-    model = _model(offered, offer)
-    voice = _voice(operator, offer) if model else None
+    model = _model(offered, offer, form)
+    voice = _voice(operator, offer, form) if model else None
     if model is None or voice is None:
         return None
     _about(voice, model)
-    settings, kind = _settings(offer)
+    settings, kind = _settings(offer, form)
     return Choice(offer, model, voice, offered.price(offer, model), settings, kind)
 
 
-def _service(offered: Services) -> Offer | None:
+def begin_with(defaults: VoiceDefaults, place: str, form: str = "voice") -> None:
+    """The store's own voice, until somebody chooses another; `place` tells one store's start from another's."""
+    if st.session_state.get(f"{form}_begun") == place:
+        return
+    st.session_state[f"{form}_begun"] = place
+    named = {
+        "provider": defaults.provider,
+        f"model_{defaults.provider}": defaults.model,
+        f"voice_{defaults.provider}": defaults.voice,
+    }
+    numbers = {
+        "speed": float(defaults.speed) if defaults.speed is not None else None,
+        "stability": float(defaults.stability) if defaults.stability is not None else None,
+        "format": defaults.format,
+    }
+    for name, value in {**named, **numbers}.items():
+        if value is not None:
+            st.session_state[f"{form}_{name}"] = value
+    for name, chosen in named.items():
+        if chosen is not None:  # so that one which is not offered any more is said
+            st.session_state[f"{form}_{name}_last"] = (chosen, chosen)
+
+
+def _service(offered: Services, form: str) -> Offer | None:
     usable = {offer.name: offer for offer in offered.usable}
     if not usable:
         st.warning("No voice has a price yet, so none can be used. Ask an admin.", icon=":material/sell:")
         return None
     labels = {name: formats.plain(offered.label(offer)) for name, offer in usable.items()}
-    chosen = choices.choose(st.radio, "Voice service", labels, key="voice_provider")
+    chosen = choices.choose(st.radio, "Voice service", labels, key=f"{form}_provider")
     return usable[chosen] if chosen else None
 
 
-def _model(offered: Services, offer: Offer) -> Model | None:
+def _model(offered: Services, offer: Offer, form: str) -> Model | None:
     models = {model.id: model for model in rates.priced(offer, offered.book)}
-    if len(models) == 1 and f"voice_model_{offer.name}_last" not in st.session_state:
+    if len(models) == 1 and f"{form}_model_{offer.name}_last" not in st.session_state:
         return next(iter(models.values()))
     labels = {name: _model_label(model, offered.price(offer, model)) for name, model in models.items()}
-    chosen = choices.choose(st.selectbox, "Model", labels, key=f"voice_model_{offer.name}")
+    chosen = choices.choose(st.selectbox, "Model", labels, key=f"{form}_model_{offer.name}")
     return models[chosen] if chosen else None
 
 
@@ -151,13 +178,13 @@ def find(operator: Operator, offer: Offer, search: str = "", language: str = "")
     return _found(*key, offer.checked_at, offer.name, search, language, operator.database)
 
 
-def _voice(operator: Operator, offer: Offer) -> Voice | None:
+def _voice(operator: Operator, offer: Offer, form: str) -> Voice | None:
     known = {voice.id: voice for voice in find(operator, offer)}
     if not known:
         st.info("This service lists no voice. Refresh the voices under More voices.", icon=":material/voice_over_off:")
         return None
-    key = f"voice_voice_{offer.name}"
-    shown = {voice.id: voice for voice in _filtered(operator, offer, list(known.values()))}
+    key = f"{form}_voice_{offer.name}"
+    shown = {voice.id: voice for voice in _filtered(operator, offer, list(known.values()), form)}
     current = st.session_state.get(key)
     if current in known and current not in shown:  # a search does not change what was chosen
         shown = {current: known[current], **shown}
@@ -167,15 +194,15 @@ def _voice(operator: Operator, offer: Offer) -> Voice | None:
     return known[chosen] if chosen else None
 
 
-def _filtered(operator: Operator, offer: Offer, known: list[Voice]) -> list[Voice]:
+def _filtered(operator: Operator, offer: Offer, known: list[Voice], form: str) -> list[Voice]:
     if len(known) <= FEW:
         return known
     left, right = st.columns(2)
     search = left.text_input(
-        "Search voices", key=f"voice_search_{offer.name}", persist_state="session", placeholder="Name or description"
+        "Search voices", key=f"{form}_search_{offer.name}", persist_state="session", placeholder="Name or description"
     )
     tags = sorted({voice.language for voice in known if voice.language})
-    language = right.selectbox("Language", [ANY, *tags], key=f"voice_language_{offer.name}", persist_state="session")
+    language = right.selectbox("Language", [ANY, *tags], key=f"{form}_language_{offer.name}", persist_state="session")
     found = find(operator, offer, search.strip(), "" if language == ANY else language)
     if not found:
         st.info("No voice matches. Search for less, or choose any language.", icon=":material/search_off:")
@@ -223,33 +250,32 @@ def preview(voice: Voice) -> str:
 # How --------------------------------------------------------------------------------------------------------------
 
 
-def _settings(offer: Offer) -> tuple[VoiceSettings, Format]:
+def _settings(offer: Offer, form: str) -> tuple[VoiceSettings, Format]:
     left, right = st.columns(2)
     with left:
-        speed = _speed(offer.provider.speeds)
+        speed = _speed(offer.provider.speeds, form)
     kind = right.radio(
         "Format",
         ["mp3", "wav"],
         format_func=str.upper,
         horizontal=True,
-        key="voice_format",
+        key=f"{form}_format",
         persist_state="session",
     )
-    stability = _stability() if offer.provider.takes_stability else None
+    stability = _stability(form) if offer.provider.takes_stability else None
     return VoiceSettings(speed=speed, stability=stability), kind
 
 
-def _speed(speeds: tuple[float, float]) -> float:
+def _speed(speeds: tuple[float, float], form: str) -> float:
     slowest, fastest = speeds
-    if "voice_speed" in st.session_state:  # another service's limits may have been wider
-        st.session_state["voice_speed"] = min(max(st.session_state["voice_speed"], slowest), fastest)
-    else:
-        st.session_state["voice_speed"] = 1.0
-    return st.slider("Speed", slowest, fastest, step=0.05, format="%.2f×", key="voice_speed", persist_state="session")
+    key = f"{form}_speed"
+    chosen = st.session_state.get(key, 1.0)
+    st.session_state[key] = min(max(chosen, slowest), fastest)  # another service's limits may have been wider
+    return st.slider("Speed", slowest, fastest, step=0.05, format="%.2f×", key=key, persist_state="session")
 
 
-def _stability() -> float | None:
+def _stability(form: str) -> float | None:
     names = {None: "as the voice is", 0.0: "lively", 0.5: "natural", 1.0: "even"}
     return st.select_slider(
-        "Stability", STABILITY, format_func=names.__getitem__, key="voice_stability", persist_state="session"
+        "Stability", STABILITY, format_func=names.__getitem__, key=f"{form}_stability", persist_state="session"
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr
+from supabase import Client
 from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError, AuthWeakPasswordError
 from supabase_auth.types import Session
 
@@ -14,7 +15,6 @@ from services.accounts import passwords
 from services.accounts.tokens import Tokens
 from services.database.supabase import open_client
 from services.errors import AppError, Conflict, InvalidInput, SettingsInvalid, SignedOut, TooManyTries, Unavailable
-from supabase import Client
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

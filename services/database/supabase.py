@@ -15,8 +15,10 @@ from urllib.parse import quote
 import httpx
 from postgrest import CountMethod, ReturnMethod, SyncSelectRequestBuilder
 from postgrest.base_request_builder import RequestConfig
+from supabase import Client, ClientOptions, create_client
 
 from services.database.door import ROW_CAP, Filter, Operator, Order, R, Row, dumps, key_direction, some
+from services.database.lines import Lines
 from services.database.retries import with_retries
 from services.errors import (
     AppError,
@@ -28,26 +30,25 @@ from services.errors import (
     Unavailable,
     from_sqlstate,
 )
-from supabase import Client, ClientOptions, create_client
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
-IDLE_SECONDS = 60.0  # httpx gives connections up after 5 s: each page of a slow reader would greet the server anew
 RETRY_SECONDS = 10.0  # a read that was lost later than this after its first try is not tried again
 LONGEST_LIST = 4_000  # characters of an `in` list within an address: gateways refuse addresses above 8,000
 KEY_REFUSED = (
     "Supabase does not accept this process's key: SUPABASE_PUBLISHABLE_KEY, or SUPABASE_SECRET_KEY in a worker. "
     "Copy it again from the project's settings (API keys)."
 )
+EMPTY = '""'  # alone in an `in` list it would count as no value at all; twice it does not
 IS_VALUES = {None: "null", True: "true", False: "false"}
 
 # Functions that only read: asked again after a lost answer. The database's catalogue is the measure (a test compares).
 READS = frozenset(
     {
         "account_dashboard", "check_money", "check_quota", "checklist", "claimed_vendor_ids", "cost_summary",
-        "key_account", "known_media", "load_session", "lost_purchases", "monthly_cost", "my_stores",
-        "profile_dashboard", "purchase", "schema_version", "speech_quote", "speech_saved",
+        "examine", "key_account", "known_media", "load_session", "lost_purchases", "monthly_cost", "my_stores",
+        "profile_dashboard", "purchase", "schema_version", "speech_quote", "speech_saved", "thousand_rows",
     }
 )  # fmt: skip
 
@@ -66,15 +67,11 @@ def open_http(seconds: float) -> httpx.Client:
 
     HTTP/1.1, as HTTP/2 of this client fails under threads. No redirects: one would turn a POST into a GET.
     """
-    return httpx.Client(
-        http2=False,
-        timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
-        limits=httpx.Limits(max_connections=40, max_keepalive_connections=20, keepalive_expiry=IDLE_SECONDS),
-    )
+    return httpx.Client(transport=Lines(), timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)))
 
 
 def open_client(url: str, key: str, http: httpx.Client, token: str | None = None, address: str | None = None) -> Client:
-    """A client of one person (`token`) or of the key itself, to be shared with nobody. Costs 0.1 ms."""
+    """A client of one person (`token`) or of the key itself, to be shared with nobody. Costs 0.2 ms."""
     headers = {"Authorization": f"Bearer {token or key}"}  # spelled so: a lower-case name is silently ignored
     if address:
         headers["x-clipdesk-address"] = address
@@ -162,6 +159,7 @@ class Supabase:
         return self._in_pages(reading.in_total_order(), wanted)
 
     def _in_pages(self, reading: "_Reading", wanted: int) -> list[dict[str, Any]]:
+        """Until a page is empty. Rows that come or go meanwhile may shift the pages behind them."""
         rows: list[dict[str, Any]] = []
         while len(rows) < wanted:
             query = reading.page(self._client, wanted - len(rows), offset=len(rows))
@@ -221,8 +219,8 @@ def _criterion(operator: Operator, value: Any) -> tuple[str, str]:
     if operator == "is":
         return "is", IS_VALUES[value]
     if operator == "in":
-        values = ["", ""] if list(value) == [""] else value  # an empty text alone would count as an empty list
-        return "in", f"({','.join(map(_quoted, values))})"
+        values = list(map(_quoted, value))
+        return "in", f"({','.join(values * 2 if values == [EMPTY] else values)})"
     if operator == "ilike" and "*" in value:  # the REST layer takes a star for %, with no way to say otherwise
         return "imatch", _as_regex(_text(value))
     return operator, _text(value)
@@ -263,9 +261,11 @@ def _behind(query: Query, order: Sequence[Order], after: Sequence[Any]) -> Query
 def _parts(filters: Sequence[Filter]) -> list[list[Filter]]:
     """The filters, or several of them that together mean the same, each with an address that is short enough."""
     for place, (column, operator, values) in enumerate(filters):
-        pieces = _pieces(list(dict.fromkeys(values))) if operator == "in" else []
-        if len(pieces) > 1:
-            return [[*filters[:place], (column, "in", piece), *filters[place + 1 :]] for piece in pieces]
+        if operator == "in":
+            pieces = _pieces(list(dict.fromkeys(values)))
+            parts = [[*filters[:place], (column, operator, piece), *filters[place + 1 :]] for piece in pieces]
+            if len(parts) > 1:
+                return parts
     return [list(filters)]
 
 
@@ -307,7 +307,10 @@ def _plain(value: Any) -> Any:
 
 def _total(response: httpx.Response) -> int:
     """The count that was asked for: behind the slash of `0-24/3573` or `*/0`."""
-    return int(response.headers["content-range"].rpartition("/")[2])
+    count = response.headers.get("content-range", "").rpartition("/")[2]
+    if not count.isdigit():
+        raise Unavailable()
+    return int(count)
 
 
 # Errors -----------------------------------------------------------------------------------------------------

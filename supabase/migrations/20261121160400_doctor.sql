@@ -39,3 +39,10 @@ create function public.thousand_rows() returns setof integer
 language sql stable set search_path = '' as $$ select generate_series(1, 1000) $$;
 
 grant execute on function public.examine(), private.examine(), public.thousand_rows() to service_role;
+
+-- One document instead of rows: a server that answers with few rows at a time must not hide a difference.
+drop function public.check_money(uuid, date);
+create function public.check_money(p_account_id uuid, p_month date) returns jsonb
+language sql stable set search_path = '' as
+    $$ select coalesce(jsonb_agg(to_jsonb(c)), '[]') from private.check_money(p_account_id, p_month) c $$;
+grant execute on function public.check_money(uuid, date) to service_role;

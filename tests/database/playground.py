@@ -1,5 +1,7 @@
 """A table and functions on which a door can show everything it does."""
 
+import threading
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -97,3 +99,12 @@ def fill(world: World, owner: UUID, count: int) -> None:
     world.execute(
         "insert into public.shelf_items (owner, place) select %s, i from generate_series(1, %s) i", owner, count
     )
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if happened():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never happened")

@@ -35,7 +35,7 @@ from services.errors import (
 )
 from tests.builders import World, fresh_world
 from tests.cloud import LiveProject, fake_cloud, rest_door
-from tests.database.playground import PLAYGROUND, Item, Number, fill
+from tests.database.playground import PLAYGROUND, Item, Number, fill, wait_until
 from tests.fakes.supabase.server import FakeSupabase
 
 DoorOf = Callable[[UUID | None], Database]
@@ -600,15 +600,6 @@ def kill_while_it_waits(thread: ThreadPoolExecutor, world: World, call: Callable
         kill(world, world.value(waiting))
         holder.execute("select pg_advisory_unlock(77)")
     return future
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if happened():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it never happened")
 
 
 # Only a connection can show ---------------------------------------------------------------------------------

@@ -280,6 +280,12 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "refresh_voices": lambda own, aim: [{"p_account_id": aim.account}],
     "set_pronunciation": lambda own, aim: [{"p_profile_id": aim.store, "p_term": aim.mark, "p_say": "mine"}],
     "remove_pronunciation": lambda own, aim: [{"p_profile_id": aim.store, "p_term": aim.mark}],
+    "save_voice_defaults": lambda own, aim: [
+        {"p_profile_id": aim.store, "p_settings": {"voice": "mine"}, "p_version": 1}
+    ],
+    "allow_free_over_quota": lambda own, aim: [
+        {"p_profile_id": aim.store, "p_allowed": True, "p_reason": "mine", "p_version": 1}
+    ],
     "set_price": lambda own, aim: [
         {"p_account_id": aim.account, "p_provider": "practice", "p_model": "premium", "p_unit_kind": "characters",
          "p_usd": Decimal(usd), "p_per_units": 1000, "p_reason": "mine"} for usd in ("0", "7")
@@ -302,6 +308,8 @@ def aimed(place: Place, thing: str) -> Row:
 # Legitimate changes, tried in tests/costs and tests/speech: of quotas, and of what else is one's own.
 LEGITIMATE = {("admin", "set_quota"), ("foreign admin", "set_quota")}
 LEGITIMATE_AT_HOME = {(admin, does) for admin in ("admin", "foreign admin") for does in ("set_price", "confirm_price")}
+LEGITIMATE_AT_HOME |= {(who, "save_voice_defaults") for who in ("admin", "manager", "foreign admin", "foreign manager")}
+LEGITIMATE_AT_HOME |= {(admin, "allow_free_over_quota") for admin in ("admin", "foreign admin")}
 LEGITIMATE_AT_HOME |= {(admin, "invite_person") for admin in ("admin", "foreign admin")}
 LEGITIMATE_AT_HOME |= {
     (who, "remove_pronunciation") for who in ("admin", "manager", "foreign admin", "foreign manager")

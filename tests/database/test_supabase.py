@@ -14,13 +14,13 @@ import httpx
 import jwt
 import pytest
 
-from services.database import embedded, retries, supabase
+from services.database import embedded, lines, retries, supabase
 from services.database.door import Database, Row
 from services.database.supabase import READS, Supabase
 from services.errors import AppError, InvalidInput, NotAllowed, SchemaMismatch, SettingsInvalid, SignedOut, Unavailable
 from tests.builders import World, fresh_world
 from tests.cloud import fake_cloud, rest_door
-from tests.database.playground import PLAYGROUND, Item, Number, fill
+from tests.database.playground import PLAYGROUND, Item, Number, fill, wait_until
 from tests.fakes.supabase.server import FakeSupabase
 from tests.fakes.supabase.stack import Kind, sign
 
@@ -54,6 +54,13 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def patient() -> Iterator[httpx.Client]:
+    """For tests that keep a slow machine busy."""
+    with supabase.open_http(60) as client:
+        yield client
+
+
+@pytest.fixture
 def person() -> UUID:
     return uuid4()
 
@@ -83,16 +90,16 @@ class Owned(Row):
 
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
-    """Threads change every 10 µs instead of 5 ms: what they share by mistake is found out."""
+    """Threads change every 0.2 ms instead of 5 ms: what they share by mistake is found out."""
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
+    sys.setswitchinterval(2e-4)
     yield
     sys.setswitchinterval(usual)
 
 
 @pytest.mark.usefixtures("hasty_threads")
 def test_of_600_requests_of_50_people_none_gets_another_s_rows(
-    project: FakeSupabase, http: httpx.Client, playground: World
+    project: FakeSupabase, patient: httpx.Client, playground: World
 ) -> None:
     people = [uuid4() for _ in range(50)]
     for person in people:
@@ -100,7 +107,7 @@ def test_of_600_requests_of_50_people_none_gets_another_s_rows(
 
     def ask(turn: int) -> tuple[UUID, set[str]]:
         person = people[turn % 50]
-        door = rest_door(project, http, person)
+        door = rest_door(project, patient, person)
         if turn % 3 == 0:
             return person, {door.call("who")["id"]}
         if turn % 3 == 1:
@@ -347,6 +354,34 @@ def test_after_the_process_s_client_was_closed_the_door_says_so(project: FakeSup
         door = rest_door(project, http, person)
     with pytest.raises(Unavailable):
         door.select(Number)
+
+
+def test_a_request_waits_for_a_free_connection_only_so_long(
+    project: FakeSupabase, person: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "CONNECTIONS", 1)
+    hurried = httpx.Timeout(2, pool=0.1)
+    with httpx.Client(transport=lines.Lines(), timeout=hurried) as http, ThreadPoolExecutor(1) as thread:
+        door = rest_door(project, http, person)
+        project.stack.faults.next("/rest/v1/rpc/tries_made", "hang")
+        stuck = thread.submit(door.call, "tries_made")
+        wait_until(lambda: len(project.stack.seen) == 1)
+        with pytest.raises(Unavailable):
+            rest_door(project, http, person).select(Number)
+        with pytest.raises(Unavailable):
+            stuck.result(timeout=10)
+        assert door.select(Number) == []
+
+
+def test_the_environment_s_proxy_is_used(project: FakeSupabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", project.url)
+    monkeypatch.setenv("no_proxy", "inside.test")
+    for host, came in (("cloud.test", 1), ("inside.test", 0)):
+        project.stack.seen.clear()
+        with supabase.open_http(5) as http, pytest.raises(Unavailable):
+            Supabase(url=f"http://{host}", key="sb_publishable_x", http=http).call("tries_made")
+        assert len(project.stack.seen) == came
+    project.stack.refused.clear()
 
 
 def test_what_is_asked_again_only_reads(shared_world: World) -> None:

@@ -107,8 +107,10 @@ def test_what_exists_is_offered_beyond_the_quota(desk: World, voice, work):
     work(desk)
     desk.execute("update public.profiles set monthly_quota_usd = 0.01 where id = %s", store)
     test.run()
-    assert "does not cover it" in texts(test)
     assert "use it for nothing" in texts(test)
+    assert "does not cover it" not in texts(test)
+    type_text(test, "Another line, which would have to be bought.")
+    assert "does not cover it" in texts(test)
 
 
 def test_a_lost_answer_does_not_block_the_next_text(desk: World, voice, monkeypatch):
