@@ -15,8 +15,10 @@ from services.database.connect import Doors
 from services.database.migrate import migrate
 from services.database.postgres import open_pool
 from tests.builders import World, forget_power_cuts, fresh_world, installed
+from tests.fakes.supabase.storage import SHIM
 
 TEMPLATE = "clipdesk_template"
+CLOUD_TEMPLATE = "clipdesk_cloud_template"
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +41,18 @@ def server(short_folder: Path) -> Iterator[embedded.Server]:
 @pytest.fixture(scope="session")
 def template(server: embedded.Server) -> str:
     _create(server, TEMPLATE, "template0")
-    migrate(server.url("postgres", TEMPLATE), {name: server.passwords[name] for name in embedded.LOGINS})
+    _migrate(server, TEMPLATE)
     return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def cloud_template(server: embedded.Server, template: str) -> str:
+    """A database as a Supabase project has it: `storage` is there before the migrations. `template` made the roles."""
+    _create(server, CLOUD_TEMPLATE, "template0")
+    with psycopg.connect(server.url("postgres", CLOUD_TEMPLATE), autocommit=True) as admin:
+        admin.execute(SHIM.read_text("utf-8"))
+    _migrate(server, CLOUD_TEMPLATE)
+    return CLOUD_TEMPLATE
 
 
 @pytest.fixture
@@ -89,6 +101,10 @@ def _create(server: embedded.Server, name: str, template: str) -> None:
         server,
         sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)),
     )
+
+
+def _migrate(server: embedded.Server, name: str) -> None:
+    migrate(server.url("postgres", name), {login: server.passwords[login] for login in embedded.LOGINS})
 
 
 def _execute(server: embedded.Server, statement: sql.Composed) -> None:

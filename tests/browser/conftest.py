@@ -3,14 +3,7 @@
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,60 +11,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from services.config import Settings
 from services.database import embedded
+from tests.programs import App
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
-START_SECONDS = 90
 expect.set_options(timeout=20_000)  # a bound on what hangs; two cores run two of these and their servers at once
 LINE = "Fresh bread at six, every morning on the quay."
 ADMIN = {"name": "Ada Admin", "email": "ada@example.test", "password": "correct horse"}
 COMPANY = {"company": "Harbour Bakery", "store": "Quay", "code": "001", "city": "London", **ADMIN}
-
-
-class App:
-    """The product as `./run` starts it, on a free port, with data in a folder of its own."""
-
-    def __init__(self, data: Path, **settings: str) -> None:
-        self.data = data
-        self.settings = settings
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://localhost:{self.port}"
-        self.log = data.parent / "app.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
-                cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-                env={**inherited, "CLIPDESK_DATA": str(self.data), **self.settings},
-            )  # fmt: skip
-        self.wait()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process and self.process.poll() is not None:
-                break
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise AssertionError(f"the app did not start:\n{self.log.read_text()[-4000:]}")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self.process:
-            self.process.send_signal(how)
-            self.process.wait(30)
-            self.process = None
 
 
 @contextmanager

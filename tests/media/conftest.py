@@ -6,38 +6,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
 from services.database import embedded
-from services.database.migrate import migrate
 from services.media.door import Media
 from services.media.folder import Folder
 from services.media.storage import Storage, storage
 from tests.builders import World, fresh_world
 from tests.cloud import fake_cloud
 from tests.fakes.supabase.server import FakeSupabase
-from tests.fakes.supabase.storage import SHIM
 
 Age = Callable[[str, timedelta], None]
 
 
-@pytest.fixture(scope="session")
-def storage_template(server: embedded.Server, template: str) -> str:
-    """A database as a project has it: `storage` is there before the migrations. `template` made the roles."""
-    name = "storage_template"
-    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-    with psycopg.connect(server.url("postgres", name), autocommit=True) as admin:
-        admin.execute(SHIM.read_text("utf-8"))
-    migrate(server.url("postgres", name), {login: server.passwords[login] for login in embedded.LOGINS})
-    return name
-
-
 @pytest.fixture(scope="module")
-def world(server: embedded.Server, storage_template: str) -> Iterator[World]:
-    with fresh_world(server, storage_template) as made:
+def world(server: embedded.Server, cloud_template: str) -> Iterator[World]:
+    with fresh_world(server, cloud_template) as made:
         yield made
 
 
