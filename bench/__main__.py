@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from bench import jobs, money, pages, reading, rest, speech, start
+from bench import audit, jobs, money, pages, reading, rest, speech, start
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
     "reading": reading.run,
+    "audit": audit.run,
     "start": start.run,
     "jobs": jobs.run,
     "speech": speech.run,

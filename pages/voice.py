@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from services.database.door import Database
-from services.errors import AppError, InvalidInput
+from services.errors import AppError, InvalidInput, ModelPaused
 from services.jobs import queue
 from services.jobs.queue import Job
 from services.profiles import Store
@@ -43,7 +43,7 @@ def compose(operator: Operator, store: Store) -> None:
         help="Up to 40,000 characters. Press Ctrl+Enter to see the price.",
     )  # fmt: skip
     beside_text = st.container()
-    offered = voice_picker.services(operator)
+    offered = voice_picker.services(operator, store)
     voice_picker.begin_with(VoiceDefaults.model_validate(store.tts_settings), str(store.id))
     choice = voice_picker.pick(operator, offered)
     if choice is not None and text.strip():
@@ -62,16 +62,17 @@ def order(
     """Price, what exists already, and the buttons; or why there is no price."""
     if sentence := choice.warning(text):
         beside_text.warning(formats.plain(sentence), icon=":material/translate:")
-    if not is_paused(operator, store, choice):
-        try:
-            quote = generation.quote(reader(operator, store), store.id, choice.order(text))
-        except InvalidInput as exc:
-            beside_text.error(str(exc), icon=":material/error:")
-            return
-        except AppError as exc:
-            st.error(str(exc), icon=":material/error:")
-        else:
-            decide(operator, store, choice, text, quote)
+    try:
+        quote = generation.quote(reader(operator, store), store.id, choice.order(text))
+    except InvalidInput as exc:
+        beside_text.error(str(exc), icon=":material/error:")
+        return
+    except ModelPaused as exc:
+        say_paused(operator, store, choice, exc)
+    except AppError as exc:
+        st.error(str(exc), icon=":material/error:")
+    else:
+        decide(operator, store, choice, text, quote)
     speech_order.draft_button(operator, store, offered, choice, text)
 
 
@@ -80,12 +81,14 @@ def reader(operator: Operator, store: Store) -> Database:
     return operator.database if st.session_state.get("voice_generate") else session.recently(operator, store)
 
 
-def is_paused(operator: Operator, store: Store, choice: Choice) -> bool:
-    """Say so if the model is: nothing can be bought from it."""
+def say_paused(operator: Operator, store: Store, choice: Choice, error: ModelPaused) -> None:
+    """Something would have to be bought from the model, and nothing can be. What was bought before has a price."""
     found = decisions.pauses(session.recently(operator), operator.account_id)
     mine = [p for p in found if (p.provider, p.model) == (choice.offer.name, choice.model.id)]
-    pauses.warn(operator, mine, store.timezone)
-    return bool(mine)
+    if mine:
+        pauses.warn(operator, mine, store.timezone)
+    else:  # paused a moment ago
+        st.warning(formats.plain(str(error)), icon=":material/pause_circle:")
 
 
 def decide(operator: Operator, store: Store, choice: Choice, text: str, quote: Quote) -> None:

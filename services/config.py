@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import tomllib
 from base64 import b64decode, urlsafe_b64decode
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,6 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from services.errors import SettingsInvalid
 
 ROOT = Path(__file__).resolve().parents[1]
+VAULT_PUBLIC, VAULT_PRIVATE = "vaultpub_", "vaultkey_"  # so that the two are not taken for each other
+VAULT_ADVICE = "`python -m services.vault new-key` prints a pair"
 SECRETS = ROOT / ".streamlit" / "secrets.toml"
 
 
@@ -68,6 +72,16 @@ class Settings(BaseSettings):
         None,
         description="32 random bytes in base64, the same on each replica: seals Supabase's tokens in the sessions.",
     )
+    vault_public_key: str | None = Field(
+        None,
+        description="The vault's newest public key (`vaultpub_…`): the app seals credentials with it. Embedded: made "
+        "in the data folder.",
+    )
+    vault_keys: SecretStr | None = Field(
+        None,
+        description="The vault's private keys (`vaultkey_…`), newest first: the worker opens credentials with them. "
+        "Embedded: made in the data folder.",
+    )
     cookie_secure: bool = Field(False, description="`true` behind TLS: the session cookie is sent over https only.")
     session_hours: int = Field(12, ge=1, le=720, description="Hours until a sign-in expires, counted from the sign-in.")
     setup_code: str | None = Field(
@@ -96,6 +110,10 @@ class Settings(BaseSettings):
     elevenlabs_seconds: float = Field(
         60, gt=0, le=600, description="Seconds after which a call's answer counts as lost."
     )
+    gemini_url: str | None = Field(None, description="Address of the Gemini API. Unset: the vendor's own.")
+    allow_private_addresses: bool = Field(
+        False, description="`true`: vendor addresses may lie in private networks, for self-hosted services."
+    )
     kokoro_model: Path | None = Field(
         None, description="The model file of the Kokoro voices, such as kokoro-v1.0.onnx."
     )
@@ -106,6 +124,21 @@ class Settings(BaseSettings):
     )
     engine_seconds: float = Field(
         120, gt=0, le=3600, description="Seconds a local voice engine may take for a passage."
+    )
+    smtp_host: str | None = Field(None, description="The mail server, such as smtp.example.com. Unset: no e-mail.")
+    smtp_port: int | None = Field(
+        None, ge=1, le=65_535, description="Its port. Default: 587; with `SMTP_SECURITY` tls 465, with none 25."
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the way to it is encrypted; none only without a password."
+    )
+    smtp_user: str | None = Field(None, description="Name to sign in with at the mail server.")
+    smtp_password: SecretStr | None = Field(None, description="Password to sign in with at the mail server.")
+    smtp_from: str | None = Field(
+        None, description="Sender of e-mails, such as Clipdesk <desk@example.com>. Needed with `SMTP_HOST`."
+    )
+    site_url: str | None = Field(
+        None, description="Address at which people open Clipdesk, for links in e-mails and webhooks."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
@@ -120,7 +153,7 @@ class Settings(BaseSettings):
             raise ValueError("has characters that no key has; copy it again")
         return value
 
-    @field_validator("elevenlabs_url", "supabase_url")
+    @field_validator("elevenlabs_url", "gemini_url", "supabase_url", "site_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("https://", "http://")):
@@ -155,6 +188,29 @@ class Settings(BaseSettings):
             raise ValueError(f"is the {'publishable' if secret else 'secret'} key; the two were swapped")
         return SecretStr(key)
 
+    @field_validator("smtp_host")
+    @classmethod
+    def _host(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", value):
+            raise ValueError("is the server's name alone, such as smtp.example.com; its port is SMTP_PORT")
+        return value
+
+    @field_validator("smtp_user", "smtp_password")
+    @classmethod
+    def _one_line(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text and not text.isprintable():
+            raise ValueError("has a line break or an invisible character inside; copy it again")
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _sender(cls, value: str | None) -> str | None:
+        address = parseaddr(value or "")[1]
+        if value and not (value.isprintable() and re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", address)):
+            raise ValueError("must be an e-mail address, such as Clipdesk <desk@example.com>")
+        return value
+
     @field_validator("session_key")
     @classmethod
     def _thirty_two_bytes(cls, value: SecretStr | None) -> SecretStr | None:
@@ -166,6 +222,21 @@ class Settings(BaseSettings):
             raise ValueError("must be 32 bytes in base64, such as `openssl rand -base64 32` prints")
         return value
 
+    @field_validator("vault_public_key")
+    @classmethod
+    def _vault_public(cls, value: str | None) -> str | None:
+        if value and not _is_vault_key(value.strip(), VAULT_PUBLIC):
+            raise ValueError(f"must be one key that begins with {VAULT_PUBLIC}; {VAULT_ADVICE}")
+        return value.strip() if value else None
+
+    @field_validator("vault_keys")
+    @classmethod
+    def _vault_private(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = split_keys(value)
+        if not all(_is_vault_key(key, VAULT_PRIVATE) for key in keys):
+            raise ValueError(f"must be keys that begin with {VAULT_PRIVATE}, newest first; {VAULT_ADVICE}")
+        return value if keys else None
+
     @model_validator(mode="after")
     def _pairs(self) -> Self:
         if self.database_worker_url and not self.database_url:
@@ -176,6 +247,16 @@ class Settings(BaseSettings):
             raise ValueError("SUPABASE_URL is set but SUPABASE_PUBLISHABLE_KEY is not")
         if self.supabase_secret_key and not self.supabase_url:
             raise ValueError("SUPABASE_SECRET_KEY is set but SUPABASE_URL is not")
+        return self
+
+    @model_validator(mode="after")
+    def _mail(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("SMTP_HOST is set but SMTP_FROM is not")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USER and SMTP_PASSWORD belong together; one of them is not set")
+        if self.smtp_password and self.smtp_security == "none":
+            raise ValueError("SMTP_SECURITY is none: others on the way could read SMTP_PASSWORD")
         return self
 
     @property
@@ -206,6 +287,18 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretsFile(settings_cls)
+
+
+def split_keys(value: SecretStr | None) -> list[str]:
+    """Keys that are separated by blanks, newlines or commas."""
+    return re.split(r"[\s,]+", value.get_secret_value().strip(" \t\n\r,")) if value and value.get_secret_value() else []
+
+
+def _is_vault_key(text: str, prefix: str) -> bool:
+    try:
+        return text.startswith(prefix) and len(urlsafe_b64decode(text.removeprefix(prefix))) == 32
+    except ValueError:
+        return False
 
 
 def _role_of_key(key: str) -> str | None:

@@ -41,6 +41,7 @@ def _company(shops: Sequence[Shop], changes: Sequence[Change], span: Span) -> Ro
     stamps = {"created_at": span.founded, "updated_at": span.founded}
     company_quota = next(change.after for change in changes if change.store is None)
     account = {"id": ACCOUNT_ID, "monthly_quota_usd": company_quota, "settings": {}, "is_demo": True}
+    account |= {"version": 1, "new_store_quota_usd": 0}
     return {
         "accounts": [account | COMPANY | stamps],
         "people": [{"id": p.id, "email": p.email, "name": p.name} | stamps for p in PEOPLE],
@@ -72,6 +73,8 @@ def _profile_row(shop: Shop) -> Row:
         "city": store.city,
         "phone": store.phone,
         "timezone": store.timezone,
+        "version": 1,
+        "voice_version": 1,
         "monthly_quota_usd": shop.quota,
         "tts_settings": {},
         "allow_free_voices_over_quota": store.ends == "reached",

@@ -16,11 +16,11 @@ from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict
 
-from services import logs
+from services import logs, vault
 from services.config import Settings, settings
 from services.database.connect import OpenDoors, process_doors
 from services.database.migrate import migrations
-from services.errors import AppError
+from services.errors import AppError, SettingsInvalid
 from services.media.connect import workers_media
 from services.media.door import Media
 from services.speech import registry
@@ -63,6 +63,7 @@ def examine(options: Settings, opened: OpenDoors) -> Iterator[Finding]:
     if facts:
         yield from _database(facts)
         yield _rows(opened)
+        yield _vault(options, opened)
     yield _media(workers_media(options))
     if opened.hosted:
         yield _sign_in(options)
@@ -165,6 +166,30 @@ def _rows(opened: OpenDoors) -> Finding:
     if got == ROWS:
         return Finding("Row limit", f"{ROWS} or more")
     return Finding("Row limit", f"{got}", "Everything works, slowly: set the project's “Max rows” to 1000 again.")
+
+
+def _vault(options: Settings, opened: OpenDoors) -> Finding:
+    """Whether what the app seals can be opened here. Installations that save no keys need no vault."""
+    force = opened.worker().call("vault_key")
+    try:
+        keys = [vault.fingerprint(key.public_key) for key in vault.ring(options)]
+    except SettingsInvalid as exc:
+        return Finding("Vault", "no keys here", "" if force is None else str(exc))
+    if options.vault_public_key and vault.fingerprint(vault.public_key(options)) != keys[0]:
+        advice = "Set it to the pair of the first of VAULT_KEYS, or put that pair's private key first."
+        return Finding("Vault", "VAULT_PUBLIC_KEY is of another pair", advice)
+    if force is None:
+        return Finding("Vault", f"key {keys[0]}, not in force before a worker starts")
+    if force not in keys:
+        advice = (
+            "Put its private key into VAULT_KEYS. If it is lost: run `python -m services.vault rotate`, then have "
+            "admins type the keys of outside services again."
+        )
+        return Finding("Vault", f"key {force} is in force and not among this worker's", advice)
+    if force != keys[0]:
+        advice = "Run `python -m services.vault rotate`: until then nothing can be saved with the newest."
+        return Finding("Vault", f"key {force} is in force, a newer one is there", advice)
+    return Finding("Vault", f"key {force} is in force")
 
 
 def _media(store: Media) -> Finding:

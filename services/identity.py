@@ -1,11 +1,10 @@
-"""Who is signed in: sessions, companies, and their people. Where passwords live is `services.accounts`' business."""
+"""Who is signed in: sessions and companies. Where passwords live is `services.accounts`' business."""
 
 import logging
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -19,7 +18,7 @@ from services.accounts.local import LocalAccounts
 from services.config import settings
 from services.database.connect import doors, local_doors
 from services.database.door import Database, Row
-from services.errors import InvalidInput, NotAllowed, NotFound, SettingsInvalid, SignedOut
+from services.errors import InvalidInput, NotFound, SettingsInvalid, SignedOut
 from services.jobs import queue
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Person(BaseModel):
     email: str
     expires_at: datetime
     address: str | None = None
-    must_change: bool = False  # signed in with a one-time password
+    must_change: bool = False  # let in by a link with a password that the sign-in service refused
     token: SecretStr | None = None  # shown to a hosted database
     memberships: tuple[Membership, ...]
 
@@ -187,8 +186,8 @@ def sign_out_everywhere(person: Person) -> int:
 def change_password(person: Person, secret: str, password: str, present: str | None = None) -> None:
     """Set a new password; the person's other sessions end.
 
-    The present one is asked for unless it is a one-time password: an open session alone must not become
-    a takeover. Raises `InvalidInput` naming the field, `TooManyTries`.
+    The present one is asked for unless it must be changed: an open session alone must not become a takeover.
+    Raises `InvalidInput` naming the field, `TooManyTries`.
     """
     accounts().change_password(person, secret, password, present)
     sessions.forget(person.id)
@@ -204,19 +203,29 @@ def forgot(email: str, address: str | None) -> None:
 
     Raises `TooManyTries`, `InvalidInput`; `NotFound` where accounts are local: there an admin helps.
     """
-    _check_email(email)
+    check_email(email)
     cloud_accounts().forgot(email.strip(), address)
     queue.wake()
 
 
-def accept(token_hash: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
-    """Let in who followed a mailed link, `kind` "invite" or "recovery"; returns the secret for the cookie.
+def look_at_link(token: str, kind: str) -> None:
+    """Raise `InvalidInput` where a link is known to be used, withdrawn or expired. Looking does not use it up."""
+    _check_kind(kind)
+    accounts().look_at_link(token, kind)
+
+
+def accept(token: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
+    """Let in who followed a link, `kind` "invite" or "recovery"; returns the secret for the cookie.
 
     Raises `InvalidInput` (field `password` while the link is good still), `SignedOut` for who was let go meanwhile.
     """
+    _check_kind(kind)
+    return accounts().accept(token, kind, password, address=address, agent=agent)
+
+
+def _check_kind(kind: str) -> None:
     if kind not in ("invite", "recovery"):
-        raise InvalidInput("This link is not complete. Copy it from the mail once more.")
-    return cloud_accounts().accept(token_hash, kind, password, address=address, agent=agent)
+        raise InvalidInput("This link is not complete. Copy it once more, to its last letter.")
 
 
 def membership(person: Person, account_id: UUID | None) -> Membership:
@@ -226,7 +235,7 @@ def membership(person: Person, account_id: UUID | None) -> Membership:
     return next((m for m in person.memberships if m.account_id == account_id), person.memberships[0])
 
 
-# First start and people -------------------------------------------------------------------------------------------
+# First start and colleagues ---------------------------------------------------------------------------------------
 
 
 class NewCompany(BaseModel):
@@ -258,14 +267,14 @@ def create_company(form: NewCompany, address: str | None) -> UUID:
 
     Raises `InvalidInput` naming the field, `Conflict` when there is a company already.
     """
-    _check_name(form.company, "company", "The company needs")
-    _check_name(form.store, "store", "The store needs")
-    _check_name(form.name, "name", "You need")
+    check_name(form.company, "company", "The company needs")
+    check_name(form.store, "store", "The store needs")
+    check_name(form.name, "name", "You need")
     if not re.fullmatch(r"[A-Za-z0-9-]{1,16}", form.code.strip()):
         raise InvalidInput("A store number has 1 to 16 letters, digits or hyphens.", "code")
     if form.timezone not in timezones():
         raise InvalidInput("Choose a time zone such as Europe/London.", "timezone")
-    _check_email(form.email)
+    check_email(form.email)
     values = {
         "account_id": uuid4(),
         "profile_id": uuid4(),
@@ -285,32 +294,6 @@ def create_company(form: NewCompany, address: str | None) -> UUID:
     return person_id
 
 
-def add_person(
-    admin: Person, account_id: UUID, *, name: str, email: str, role: Role, profile_ids: Sequence[UUID]
-) -> str | None:
-    """Add a person; returns a one-time password to hand over, which their first sign-in replaces.
-
-    None where they get an invitation by mail instead: the worker has it sent. Raises `InvalidInput` naming
-    the field, `NotAllowed`, `Conflict` when the address is taken.
-    """
-    _check_name(name, "name", "The person needs")
-    _check_email(email)
-    if role not in ROLES:
-        raise NotAllowed()
-    if role == "manager" and not profile_ids:
-        raise InvalidInput("A manager works in at least one store.", "stores")
-    values = {
-        "account_id": account_id,
-        "name": name.strip(),
-        "email": email.strip(),
-        "role": role,
-        "profile_ids": list(profile_ids),
-    }
-    password = accounts().add_person(admin, values)
-    queue.wake()
-    return password
-
-
 class Colleague(Row):
     table: ClassVar[str] = "people"
 
@@ -325,12 +308,14 @@ def names(database: Database) -> dict[UUID | None, str]:
     return known
 
 
-def _check_name(name: str, field: str, who_needs: str) -> None:
+def check_name(name: str, field: str, who_needs: str) -> None:
+    """Raises `InvalidInput` beside `field`."""
     if not 1 <= len(name.strip()) <= LONGEST_NAME:
         raise InvalidInput(f"{who_needs} a name of 1 to {LONGEST_NAME} characters.", field)
 
 
-def _check_email(email: str) -> None:
+def check_email(email: str) -> None:
+    """Raises `InvalidInput` (field `email`)."""
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email.strip()) or len(email) > 254:
         raise InvalidInput("That is not an e-mail address.", "email")
 

@@ -110,6 +110,10 @@ def older_key(role: str) -> str:
     return ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
 
+def vault_key(prefix: str) -> str:
+    return prefix + urlsafe_b64encode(b"hunter2".ljust(32)).decode()
+
+
 WRONG = [
     ("DATABASE_URL", "mysql://root:hunter2@db"), ("DATABASE_URL", "db.example.test"),
     ("DATABASE_URL", "postgresql://clipdesk_app:hunter2%zz@db/x"),
@@ -120,11 +124,18 @@ WRONG = [
     ("JOB_LEASE_SECONDS", "nan"), ("JOB_POLL_SECONDS", "-1"), ("JOB_POLL_SECONDS", "61"), ("SWEEP_HOURS", "-0.1"),
     ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"), ("ELEVENLABS_API_KEY", "hunter2\nx"),
     ("ELEVENLABS_API_KEY", "hunter2 ключ"), ("ELEVENLABS_URL", "ftp://hunter2"), ("ELEVENLABS_SECONDS", "0"),
-    ("ELEVENLABS_SECONDS", "601"), ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),
+    ("GEMINI_URL", "ftp://hunter2"), ("ALLOW_PRIVATE_ADDRESSES", "perhaps"), ("ELEVENLABS_SECONDS", "601"),
+    ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),
     ("SUPABASE_URL", "ftp://hunter2"), ("SUPABASE_SECONDS", "0"), ("SUPABASE_SECONDS", "121"),
     ("SUPABASE_PUBLISHABLE_KEY", "sb_secret_hunter2"), ("SUPABASE_PUBLISHABLE_KEY", older_key("service_role")),
     ("SUPABASE_SECRET_KEY", "sb_publishable_hunter2"), ("SUPABASE_SECRET_KEY", older_key("anon")),
-    ("SUPABASE_SECRET_KEY", "hunter2\nx"), ("SESSION_KEY", "hunter2"), ("SESSION_KEY", b64encode(b"x" * 31).decode()),
+    ("SUPABASE_SECRET_KEY", "hunter2\nx"),
+    ("SMTP_HOST", "smtp://hunter2@mail"), ("SMTP_PORT", "0"), ("SMTP_PORT", "65536"), ("SMTP_SECURITY", "ssl"),
+    ("SMTP_USER", "hunter2\nx"), ("SMTP_PASSWORD", "hunter2\nx"), ("SMTP_FROM", "hunter2"),
+    ("SMTP_FROM", "hunter2 <a@b>\nBcc: c@d"), ("SITE_URL", "ftp://hunter2"),
+    ("VAULT_PUBLIC_KEY", "vaultpub_hunter2"), ("VAULT_PUBLIC_KEY", vault_key("vaultkey_")),
+    ("VAULT_KEYS", f"{vault_key('vaultkey_')},hunter2"), ("VAULT_KEYS", vault_key("vaultpub_")),
+    ("SESSION_KEY", "hunter2"), ("SESSION_KEY", b64encode(b"x" * 31).decode()),
 ]  # fmt: skip
 
 
@@ -165,6 +176,24 @@ def test_a_worker_s_address_needs_the_app_s(monkeypatch: pytest.MonkeyPatch) -> 
     settings.cache_clear()
     monkeypatch.setenv("DATABASE_URL", APP)
     assert settings().database_worker_url == APP
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SMTP_HOST": "mail.example.com"}, "SMTP_FROM is not"),
+        ({"SMTP_USER": "desk"}, "belong together"),
+        ({"SMTP_USER": "desk", "SMTP_PASSWORD": "hunter2", "SMTP_SECURITY": "none"}, "SMTP_SECURITY is none"),
+    ],
+)
+def test_settings_of_a_mail_server_belong_together(
+    given: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsInvalid, match=sentence) as caught:
+        settings()
+    assert "hunter2" not in str(caught.value)
 
 
 PROJECT = {"SUPABASE_URL": "https://abc.supabase.co/", "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x"}

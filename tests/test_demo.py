@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from services import audio, demo, identity
+from services import audio, demo, identity, people
 from services.costs import reports
 from services.demo_data import ACCOUNT_ID, PEOPLE, STORES, Person, Store
 from services.demo_history import OPEN_HOURS, OPENS, PEAK
@@ -432,9 +432,7 @@ def use_demo(world: World) -> tuple[identity.Person, str]:
     assert admin is not None
     generation.order_speech(world.as_person(person.id), LIPSCANI.id, order(), uuid4())
     world.spend(LIPSCANI.id, "0.50", person.id)
-    identity.add_person(
-        admin, ACCOUNT_ID, name="New", email="new@example.test", role="manager", profile_ids=[LIPSCANI.id]
-    )
+    people.invite(admin, ACCOUNT_ID, name="New", email="new@example.test", role="manager", profile_ids=[LIPSCANI.id])
     world.insert(
         "public.quota_grants", id=uuid4(), account_id=ACCOUNT_ID, profile_id=HUDSON.id, amount_usd=5,
         valid_from=NOW, valid_until=NOW + timedelta(days=3), reason="Holiday", granted_by=ADMIN.id,

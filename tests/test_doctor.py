@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services import doctor, first_admin, identity
+from services import doctor, first_admin, identity, vault
 from services.config import settings
 from services.database import connect
 from services.database.migrate import migrations
@@ -93,6 +93,41 @@ class TestLocal:
         monkeypatch.setenv("SPOOL_DIR", str(tmp_path / "file" / "spool"))
         settings.cache_clear()
         assert "SPOOL_DIR" in wrong(desk.doors)["Spool"]
+
+    def test_the_vault_s_key_is_named_once_it_is_in_force(self, desk):
+        desk.company()
+        assert "not in force before a worker starts" in findings(desk.doors)["Vault"].found
+        vault.note(desk.as_worker(), settings())
+        mark = vault.fingerprint(vault.public_key(settings()))
+        assert findings(desk.doors)["Vault"] == doctor.Finding("Vault", f"key {mark} is in force")
+
+    def test_a_newer_key_of_the_vault_waits_for_its_rotation(self, desk):
+        vault.note(desk.as_worker(), settings())
+        assert vault.main(["new-key"]) == 0
+        assert "services.vault rotate" in wrong(desk.doors)["Vault"]
+
+    def test_a_key_in_force_that_this_worker_does_not_have(self, desk, tmp_path):
+        vault.note(desk.as_worker(), settings())
+        (tmp_path / "vault" / "private").unlink()
+        assert "VAULT_KEYS" in wrong(desk.doors)["Vault"]
+
+    def test_two_settings_of_the_vault_that_do_not_fit(self, desk, monkeypatch, capsys):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://clipdesk_app@db/clipdesk")
+        settings.cache_clear()
+        for name in ("VAULT_PUBLIC_KEY", "VAULT_KEYS"):
+            vault.main(["new-key"])
+            printed = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines()[:2])
+            monkeypatch.setenv(name, printed[name])
+        settings.cache_clear()
+        assert "another pair" in doctor._vault(settings(), desk.doors).found
+
+    @pytest.mark.parametrize("needed", [False, True])
+    def test_without_a_vault_only_those_who_need_one_are_told(self, desk, monkeypatch, needed):
+        if needed:
+            vault.note(desk.as_worker(), settings())
+        monkeypatch.setenv("DATABASE_URL", "postgresql://clipdesk_app@db/clipdesk")
+        settings.cache_clear()
+        assert bool(doctor._vault(settings(), desk.doors).advice) is needed
 
     def test_without_the_workers_login_it_says_where_to_run(self, desk):
         apps = connect.Doors(desk.doors.app_pool, None)

@@ -1,4 +1,4 @@
-"""Signing in and out, sessions, one-time passwords, the first company, and adding people."""
+"""Signing in and out, sessions, passwords, and the first company."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ import pytest
 from argon2 import PasswordHasher
 from psycopg import sql
 
-from services import identity
+from services import identity, people
 from services.accounts import passwords
 from services.config import settings
 from services.database import connect
-from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, SignedOut, TooManyTries, Unavailable
+from services.errors import Conflict, InvalidInput, NotFound, SignedOut, TooManyTries, Unavailable
 from services.identity import NewCompany, Person
 from tests.builders import QUICK, World
 
@@ -356,7 +356,7 @@ class TestSessions:
         person = known(enter(shared_desk.password(admin, PASSWORD)))
         shared_desk.execute("update public.people set deactivated_at = now() where id = %s", admin)
         with pytest.raises(NotFound):
-            identity.add_person(person, account, name="Eve", email="eve@example.test", role="admin", profile_ids=[])
+            people.invite(person, account, name="Eve", email="eve@example.test", role="admin", profile_ids=[])
 
     def test_nobody_deactivated_gets_a_session(self, shared_desk, anna, host):
         shared_desk.execute("update public.people set deactivated_at = now() where id = %s", anna.id)
@@ -446,29 +446,6 @@ class TestRenewal:
 
 
 class TestPasswords:
-    @pytest.fixture
-    def ben(self, shared_desk, anna, enter) -> tuple[Person, str, str]:
-        """Just added: person, secret of the first session, one-time password."""
-        admin = shared_desk.person(anna.account, "admin")
-        boss = known(enter(shared_desk.password(admin, PASSWORD)))
-        email = f"ben-{uuid4()}@example.test"
-        once = identity.add_person(
-            boss, anna.account, name="Ben", email=email, role="manager", profile_ids=[anna.store]
-        )
-        secret = enter(email, once)
-        return known(secret), secret, once
-
-    def test_a_one_time_password_must_be_replaced(self, shared_desk, anna, enter, ben):
-        person, secret, once = ben
-        assert person.must_change
-        identity.change_password(person, secret, PASSWORD)
-        assert not known(secret).must_change
-        assert not known(enter(person.email)).must_change
-        with pytest.raises(InvalidInput):
-            enter(person.email, once)
-        assert audit(shared_desk, anna.account)[-2:] == ["signed_in", "sign_in_failed"]
-        assert "password_changed" in audit(shared_desk, anna.account)
-
     def test_a_change_ends_the_persons_other_sessions(self, shared_desk, anna, enter):
         other = enter(Anna(shared_desk).email)
         here, there, expired = enter(anna.email), enter(anna.email), enter(anna.email)
@@ -480,114 +457,21 @@ class TestPasswords:
         assert identity.load(other)
         assert enter(anna.email, "a new long password", previous=expired) != expired
 
-    def test_a_short_one_changes_nothing(self, anna, enter, ben):
-        person, secret, once = ben
+    @pytest.mark.parametrize(
+        ("new", "present", "field"), [("short", PASSWORD, "password"), ("a new long password", "wrong", "present")]
+    )
+    def test_what_is_wrong_changes_nothing(self, anna, enter, new, present, field):
+        secret = enter(anna.email)
         with pytest.raises(InvalidInput) as refused:
-            identity.change_password(person, secret, "short")
-        assert refused.value.field == "password"
-        assert known(secret).must_change
-        assert enter(person.email, once)
+            identity.change_password(known(secret), secret, new, present=present)
+        assert refused.value.field == field
+        assert known(enter(anna.email)).id == anna.id
 
     def test_who_has_none_cannot_set_one(self, shared_desk, anna, host):
         demo = shared_desk.person(anna.account, "manager", anna.store)
         secret = identity.open_session(demo, address=host, agent="Firefox")
         with pytest.raises(NotFound, match="no password to change"):
             identity.change_password(known(secret), secret, PASSWORD)
-
-
-class TestAddPerson:
-    @pytest.fixture
-    def boss(self, shared_desk, anna, enter) -> Person:
-        admin = shared_desk.person(anna.account, "admin", name="Boss")
-        return known(enter(shared_desk.password(admin, PASSWORD)))
-
-    def add(self, boss: Person, anna: Anna, **changes: Any) -> str:
-        values = {"name": "Ben", "email": f"ben-{uuid4()}@example.test", "role": "manager", "profile_ids": [anna.store]}
-        return identity.add_person(boss, anna.account, **{**values, **changes})
-
-    def people(self, world: World, account: UUID) -> int:
-        return int(world.value("select count(*) from public.members where account_id = %s", account))
-
-    def test_an_admin_adds_a_manager_with_stores(self, shared_desk, anna, boss, enter, host):
-        email = f"Ben-{uuid4()}@Example.test"
-        once = self.add(boss, anna, name=" Ben Frost ", email=f"\t{email} ")
-        ben = known(enter(email, once))
-        assert (ben.name, ben.email) == ("Ben Frost", email)
-        assert [m.role for m in ben.memberships] == ["manager"]
-        assert [row["id"] for row in ben.database.call("my_stores", p_account_id=anna.account)] == [str(anna.store)]
-        (row,) = shared_desk.rows("select * from public.audit_log where action = 'person_added' and account_id = %s",
-                                  anna.account)  # fmt: skip
-        assert (row["person_id"], row["person_name"], row["address"]) == (boss.id, "Boss", host)
-        assert (row["subject"], row["after"]) == (email, {"role": "manager", "stores": [str(anna.store)]})
-
-    def test_each_one_time_password_is_its_own_and_only_its_hash_is_stored(self, shared_desk, anna, boss):
-        first, second = self.add(boss, anna), self.add(boss, anna)
-        assert first != second
-        assert min(len(first), len(second)) >= 16
-        assert not any(first in line or second in line for line in everything_stored(shared_desk))
-
-    @pytest.mark.parametrize("role", ["admin", "finance"])
-    def test_only_managers_are_put_into_stores(self, shared_desk, anna, boss, role):
-        email = f"{uuid4()}@example.test"
-        self.add(boss, anna, email=email, role=role)
-        query = (
-            "select count(*) from public.profile_members m join public.people p on p.id = m.person_id where email=%s"
-        )
-        assert shared_desk.value(query, email) == 0
-
-    @pytest.mark.parametrize("role", ["manager", "finance"])
-    def test_other_roles_may_not(self, shared_desk, anna, enter, role):
-        colleague = shared_desk.person(anna.account, role, *([anna.store] if role == "manager" else []))
-        person = known(enter(shared_desk.password(colleague, PASSWORD)))
-        before = self.people(shared_desk, anna.account)
-        with pytest.raises(NotAllowed):
-            self.add(person, anna)
-        assert self.people(shared_desk, anna.account) == before
-
-    @pytest.mark.parametrize("who", ["stranger", "foreign admin"])
-    def test_for_strangers_the_company_does_not_exist(self, shared_desk, anna, enter, who):
-        theirs = shared_desk.company() if who == "foreign admin" else None
-        person = known(enter(shared_desk.password(shared_desk.person(theirs, "admin"), PASSWORD)))
-        with pytest.raises(NotFound, match="Company not found"):
-            self.add(person, anna)
-        with pytest.raises(NotFound, match="Company not found"):
-            identity.add_person(person, uuid4(), name="Eve", email="e@example.test", role="admin", profile_ids=[])
-
-    @pytest.mark.parametrize("spelling", [str.lower, str.upper, lambda email: f" {email} "])
-    def test_a_taken_address_is_refused_and_nothing_is_half_made(self, shared_desk, anna, boss, spelling):
-        before = self.people(shared_desk, anna.account)
-        with pytest.raises(Conflict, match="e-mail address already exists"):
-            self.add(boss, anna, email=spelling(anna.email))
-        assert self.people(shared_desk, anna.account) == before
-
-    def test_a_store_of_another_company_is_not_found_and_nothing_is_half_made(self, shared_desk, anna, boss):
-        foreign = shared_desk.store(shared_desk.company())
-        email = f"{uuid4()}@example.test"
-        with pytest.raises(NotFound):
-            self.add(boss, anna, email=email, profile_ids=[anna.store, foreign])
-        assert shared_desk.rows("select from auth.users where email = %s", email) == []
-        assert shared_desk.rows("select from public.people where email = %s", email) == []
-
-    @pytest.mark.parametrize(
-        ("changes", "field"),
-        [
-            ({"name": "  "}, "name"),
-            ({"name": "x" * 121}, "name"),
-            ({"email": "ben"}, "email"),
-            ({"email": "ben@example"}, "email"),
-            ({"email": "ben frost@example.test"}, "email"),
-            ({"email": "x" * 250 + "@example.test"}, "email"),
-            ({"profile_ids": []}, "stores"),
-        ],
-    )
-    def test_what_is_wrong_is_named(self, shared_desk, anna, boss, changes, field):
-        with pytest.raises(InvalidInput) as refused:
-            self.add(boss, anna, **changes)
-        assert refused.value.field == field
-
-    def test_there_is_no_other_role(self, anna, boss):
-        with pytest.raises(NotAllowed):
-            self.add(boss, anna, role="service_role")
 
 
 class TestFirstStart:

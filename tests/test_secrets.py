@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -20,7 +20,7 @@ import streamlit as st
 from psycopg import sql
 from streamlit.testing.v1 import AppTest
 
-from services import identity
+from services import identity, people
 from services.database import embedded
 from services.database.connect import Doors
 from services.database.postgres import open_pool
@@ -97,11 +97,11 @@ def test_nothing_tells_a_secret(server: embedded.Server, desk: World, caplog: py
     old_hashes = hashes(desk)
 
     cookies = signing_in_and_out(told, email)
-    once = adding_people(told, identity.load(cookies[-1]), account, store, email)
+    link = adding_people(told, identity.load(cookies[-1]), account, store, email)
     failing_statements(told, desk, manager, store, cookies[-1])
     unreachable_databases(told, server, desk)
 
-    secrets = [PASSWORD, WRONG, NEW, once, *cookies, *old_hashes, *hashes(desk), *server.passwords.values(), "pw-of-db"]
+    secrets = [PASSWORD, WRONG, NEW, link, *cookies, *old_hashes, *hashes(desk), *server.passwords.values(), "pw-of-db"]
     everything = {
         "pages and errors": "\n".join(told.seen),
         "log": caplog.text,
@@ -109,7 +109,7 @@ def test_nothing_tells_a_secret(server: embedded.Server, desk: World, caplog: py
         "database's log": (server.folder / "postgres.log").read_text(errors="replace"),
     }
     assert "database error" in everything["log"], "a failing statement was logged"
-    assert "add_person" in everything["pages and errors"], "the server's own words were kept"
+    assert "create_company" in everything["pages and errors"], "the server's own words were kept"
     assert '"action": "person_added"' in everything["rows"]
     for place, text in everything.items():
         assert [secret for secret in secrets if secret in text] == [], place
@@ -138,15 +138,22 @@ def signing_in_and_out(told: Listener, email: str) -> list[str]:
 def adding_people(told: Listener, admin: identity.Person | None, account, store, email: str) -> str:
     assert admin is not None
     values = {"name": "Ben", "role": "manager", "profile_ids": [store]}
-    once = identity.add_person(admin, account, email="ben@example.test", **values)
+    made = people.invite(admin, account, email="ben@example.test", **values)
+    assert made.link
+    told.seen.append(repr(made))
+    token = parse_qs(urlsplit(made.link.path.get_secret_value()).query)["token_hash"][0]
     with told.error():
-        identity.add_person(admin, account, email=email, **values)
+        people.invite(admin, account, email=email, **values)
     with told.error():
-        identity.add_person(admin, account, email="eve@example.test", **{**values, "profile_ids": [uuid4()]})
+        people.invite(admin, account, email="eve@example.test", **{**values, "profile_ids": [uuid4()]})
+    with told.error():
+        identity.accept(token, "invite", "short", address="10.0.0.1", agent="test")
+    identity.accept(token, "invite", NEW, address="10.0.0.1", agent="test")
+    with told.error():
+        identity.accept(token, "invite", NEW, address="10.0.0.1", agent="test")
     with told.error():
         identity.sign_in("ben@example.test", WRONG, address="10.0.0.1", agent="test")
-    identity.sign_in("ben@example.test", once, address="10.0.0.1", agent="test")
-    return once
+    return token
 
 
 def failing_statements(told: Listener, desk: World, manager, store, secret: str) -> None:
@@ -158,7 +165,7 @@ def failing_statements(told: Listener, desk: World, manager, store, secret: str)
     with told.error():
         local.call("set_password", p_hash=hashes(desk)[0], p_keep_secret=secret)
     with told.error():
-        local.call("add_person", p={"account_id": "no id", "hash": hashes(desk)[0]})
+        local.call("create_company", p={"person_id": "no id", "hash": hashes(desk)[0]})
     with told.error():
         desk.doors.anonymous().call("load_session", p_secret=secret, p_more=secret)
     with told.error():

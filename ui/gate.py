@@ -29,13 +29,15 @@ PASSWORD_PAGE: Final = "/password"  # noqa: S105 - an address
 
 @cache
 def headers(project: str | None) -> dict[str, str]:
-    """Of every answer. Media of a hosted installation come from its `project`; voices' previews from their vendors."""
+    """Of every answer. Media of a hosted installation come from its `project`; previews of voices and pictures of
+    channels from their vendors.
+    """
     media = f" {project}" if project else ""
     policy = [
         "default-src 'self'",
         "script-src 'self'",
         "style-src 'self' 'unsafe-inline'",
-        f"img-src 'self' data: blob:{media}",
+        f"img-src 'self' data: blob: https:{media}",
         f"media-src 'self' blob: https:{media}",
         "font-src 'self' data:",
         "worker-src 'self' blob:",

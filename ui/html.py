@@ -101,8 +101,8 @@ DEMO_OFFER = (
 
 
 def password(error: str = "", field: str = "password", *, forced: bool) -> HTMLResponse:
-    """`forced`: after a one-time password, which was typed a moment ago and is not asked for again."""
-    why = "You signed in with a one-time password." if forced else "Your other sessions will be signed out."
+    """`forced`: the one chosen with a link was refused; there is no other yet that could be asked for."""
+    why = "The one you chose is too easy to guess." if forced else "Your other sessions will be signed out."
     errors = {field: error}
     fields = "" if forced else _field(
         "Present password", "present", kind="password", error=errors.get("present", ""),
@@ -142,7 +142,7 @@ def link_sent(email: str) -> HTMLResponse:
 
 
 def welcome(token_hash: str, kind: str, error: str = "") -> HTMLResponse:
-    """Who follows a mailed link chooses a password. The link is used up by the form, not by looking at the page."""
+    """Who follows a link chooses a password. The link is used up by the form, not by looking at the page."""
     title = "Welcome to Clipdesk" if kind == "invite" else "Choose a new password"
     field = _field(
         "New password", "password", kind="password", error=error, autocomplete="new-password",
@@ -153,10 +153,10 @@ def welcome(token_hash: str, kind: str, error: str = "") -> HTMLResponse:
     return page(title, body, status=422 if error else 200)
 
 
-def link_failed(error: str) -> HTMLResponse:
+def link_failed(error: str, *, offer_reset: bool) -> HTMLResponse:
     body = (
         f'<div class="card"><h1>This link does not work</h1><p class="error" role="alert">{escape(error)}</p>'
-        f"{RESET_OFFER}</div>"
+        f"{RESET_OFFER if offer_reset else ''}{BACK}</div>"
     )
     return page("This link does not work", body, status=422)
 

@@ -22,6 +22,8 @@ ICONS = {
 KINDS = {
     "speech": "Speech",
     "voices": "Voice list",
+    "invite": "Invitation",
+    "test_credential": "Connection test",
 }  # that belong to a company; the installation's own are nobody's business
 
 

@@ -184,7 +184,7 @@ async def password(request: Request) -> Response:
     return RedirectResponse("/", 303)
 
 
-# Mailed links (where accounts live at Supabase) --------------------------------------------------------------------
+# Links: mailed where accounts live at Supabase, handed over by an admin elsewhere -----------------------------------
 
 
 @own_forms_only
@@ -203,23 +203,27 @@ async def forgot(request: Request) -> Response:
 
 @own_forms_only
 async def welcome(request: Request) -> Response:
-    if not identity.by_mail():
-        return RedirectResponse("/sign-in", 303)
-    if request.method == "GET":
-        asked = request.query_params
-        return html.welcome(asked.get("token_hash", "")[:200], asked.get("type", "")[:20])
-    form = await fields(request)
-    token_hash, kind = form.get("token_hash", ""), form.get("type", "")
-    agent = request.headers.get("user-agent", "")
+    asked = request.query_params if request.method == "GET" else await fields(request)
+    token, kind = asked.get("token_hash", "")[:200], asked.get("type", "")[:20]
     try:
-        secret = await _in_thread(
-            identity.accept, token_hash, kind, form.get("password", ""), address=address(request), agent=agent
-        )
+        if request.method == "GET":
+            await _in_thread(identity.look_at_link, token, kind)
+            return html.welcome(token, kind)
+        secret = await _accepted(request, token, kind, asked.get("password", ""))
     except InvalidInput as exc:
-        return html.welcome(token_hash, kind, str(exc)) if exc.field == "password" else html.link_failed(str(exc))
+        return html.welcome(token, kind, str(exc)) if exc.field == "password" else _link_failed(exc)
     except SignedOut as exc:
-        return html.link_failed(str(exc))
+        return _link_failed(exc)
     return with_cookie(RedirectResponse("/", 303), secret)
+
+
+async def _accepted(request: Request, token: str, kind: str, chosen: str) -> str:
+    agent = request.headers.get("user-agent", "")
+    return await _in_thread(identity.accept, token, kind, chosen, address=address(request), agent=agent)
+
+
+def _link_failed(error: AppError) -> Response:
+    return html.link_failed(str(error), offer_reset=identity.by_mail())
 
 
 # First start ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from services import demo
 from services.errors import AppError
 from services.identity import Person
 from services.profiles import Store
-from ui import formats, session
+from ui import formats, notices, session
 from ui.session import ALL_STORES, Operator
 
 HERE = Path(__file__).parent
@@ -24,17 +24,23 @@ PAGES = {
     "overview": ("Overview", ":material/space_dashboard:", ("admin", "manager", "finance")),
     "voice": ("Voice", ":material/graphic_eq:", ("admin", "manager")),
     "jobs": ("Jobs", ":material/pending_actions:", ("admin", "manager", "finance")),
+    "notices": ("Notices", ":material/notifications:", ("admin", "manager", "finance")),
+    "settings": ("Settings", ":material/tune:", ("admin", "manager")),
     "admin": ("Admin", ":material/admin_panel_settings:", ("admin",)),
+    "audit": ("Audit", ":material/history:", ("admin",)),
 }
 
 
-def navigation(role: str) -> st.Page:
-    """All pages are registered, other roles' hidden: their address then reaches `require`, which says no."""
+def navigation(role: str, inbox: str) -> st.Page:
+    """All pages are registered, other roles' hidden: their address then reaches `require`, which says no.
+
+    `inbox` is the title of the notices, with their number.
+    """
     return st.navigation(
         [
             st.Page(
                 f"../pages/{name}.py",
-                title=title,
+                title=inbox if name == "notices" else title,
                 icon=icon,
                 url_path=name,
                 default=name == "overview",
@@ -121,7 +127,7 @@ person = session.signed_in()
 with st.sidebar:
     company_switcher(person)
 operator = session.require()
-page = navigation(operator.role)
+page = navigation(operator.role, notices.label(operator))
 try:
     with st.sidebar:
         sidebar(operator)

@@ -15,9 +15,9 @@ from ui.session import Operator
 SHOWN = 5  # calls of a job that are decided at once
 
 
-def buy_again_button(operator: Operator, job: Job, spent: Spent) -> None:
+def buy_again_button(operator: Operator, job: Job, spent: Spent, book: PriceBook) -> None:
     """In two clicks, the second beside the amount that may be paid twice."""
-    amount = worth(spent.undecided, rates.book(operator))
+    amount = worth(spent.undecided, book)
     with st.popover("Buy it again", icon=":material/replay:"):
         calls = "this call" if len(spent.undecided) == 1 else f"these {len(spent.undecided):,} calls"
         st.text(f"The vendor may have billed {calls} already. Bought again, it may be paid twice.")
@@ -32,18 +32,18 @@ def worth(calls: tuple[Call, ...], book: PriceBook) -> str:
     return price(sum(known, Decimal(0))) if len(known) == len(amounts) else "an unknown amount"
 
 
-def decide(operator: Operator, job: Job, spent: Spent) -> None:
+def decide(operator: Operator, job: Job, spent: Spent, book: PriceBook) -> None:
     """For admins: say of each call whether it was billed, and how one knows."""
     if operator.role != "admin":
         return
     for call in spent.unclear[:SHOWN]:
         with st.popover(f"Decide passage {call.place + 1}", icon=":material/gavel:"):
-            _form(operator, job, call)
+            _form(operator, job, call, book)
 
 
-def _form(operator: Operator, job: Job, call: Call) -> None:
+def _form(operator: Operator, job: Job, call: Call, book: PriceBook) -> None:
     form = f"decide_{call.id}"
-    amount = worth((call,), rates.book(operator))
+    amount = worth((call,), book)
     st.text(f"{call.characters:,} characters, announced at {amount}. Look it up in the vendor's own account.")
     with st.form(form, border=False):
         reason = st.text_input("How do you know?", key=f"reason_{call.id}", placeholder="Usage page of 21 Nov, 10:05")

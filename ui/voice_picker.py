@@ -13,6 +13,7 @@ from services.audio import Format
 from services.costs.prices import PriceBook
 from services.database.door import Database
 from services.identity import Role
+from services.profiles import Store
 from services.speech import catalogue, languages
 from services.speech.catalogue import Offer
 from services.speech.defaults import VoiceDefaults
@@ -83,9 +84,9 @@ class Services:
         return offer.provider.label if known else f"{offer.provider.label} · {rate}"
 
 
-def services(operator: Operator) -> Services:
-    """What the company can speak with. The demo's stores speak with what nobody bills."""
-    found = catalogue.offers(session.recently(operator), operator.account_id)
+def services(operator: Operator, store: Store | None = None) -> Services:
+    """What the store, or (None) the company, can speak with. The demo's stores speak with what nobody bills."""
+    found = catalogue.offers(session.recently(operator, store), operator.account_id, store.id if store else None)
     demo = operator.membership.is_demo
     return Services([o for o in found if not (demo and o.provider.paid_outside)], rates.book(operator))
 
@@ -164,18 +165,20 @@ def _found(
     role: Role,
     mark: UUID | None,
     checked_at: datetime | None,
+    list_of: UUID | None,
     provider: str,
     search: str,
     language: str,
     _database: Database,
 ) -> list[Voice]:
-    return list(catalogue.voices(_database, provider, search=search, language=language, limit=SHOWN))
+    found = catalogue.voices(_database, provider, search=search, language=language, list_of=list_of, limit=SHOWN)
+    return list(found)
 
 
 def find(operator: Operator, offer: Offer, search: str = "", language: str = "") -> list[Voice]:
     """A service's voices as they were last listed."""
     key = session.cache_key(operator)
-    return _found(*key, offer.checked_at, offer.name, search, language, operator.database)
+    return _found(*key, offer.checked_at, offer.list_of, offer.name, search, language, operator.database)
 
 
 def _voice(operator: Operator, offer: Offer, form: str) -> Voice | None:

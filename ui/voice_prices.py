@@ -1,6 +1,7 @@
 """For admins: what each voice model costs, and models that billed more than they announced."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
 
@@ -64,16 +65,23 @@ def _form(operator: Operator, models: Priced) -> None:
         amount = st.text_input("US dollars per 1,000 characters", key="price_amount", placeholder="0.10")
         forms.beside("price.price")
         free = _ask_whether_free()
+        today = datetime.now(UTC).date()
+        day = st.date_input(
+            "From (UTC day)", today, min_value=today, key="price_from", help="Today: from this moment on."
+        )
+        forms.beside("price.valid_from")
         reason = st.text_input("Reason", key="price_reason", placeholder="Creator plan, price list of 1 Nov")
         forms.beside("price.reason")
         sent = st.form_submit_button("Set price", type="primary")
         forms.beside("price.")
     if sent and chosen:
         offer, model = models[chosen]
-        if forms.attempt("price", lambda: _set(operator, offer, model, amount, free=free, reason=reason)):
+        start = datetime.combine(day, time.min, UTC) if day > today else None
+        if forms.attempt("price", lambda: _set(operator, offer, model, amount, free=free, reason=reason, start=start)):
             st.session_state.pop("price_zero", None)
             session.forget_numbers(operator)
-            st.toast(formats.plain(f"Price of {labels[chosen]} set."), icon=":material/check:")
+            when = f" from {day:%-d %b %Y} on" if start else ""
+            st.toast(formats.plain(f"Price of {labels[chosen]} set{when}."), icon=":material/check:")
         st.rerun()
 
 
@@ -82,12 +90,14 @@ def _ask_whether_free() -> bool:
     return st.checkbox("It is free: nobody bills it", key="price_free") if st.session_state.get("price_zero") else False
 
 
-def _set(operator: Operator, offer: Offer, model: Model, amount: str, *, free: bool, reason: str) -> None:
+def _set(
+    operator: Operator, offer: Offer, model: Model, amount: str, *, free: bool, reason: str, start: datetime | None
+) -> None:
     zero = is_zero(amount)
     st.session_state["price_zero"] = zero
     if zero and not free:
         raise InvalidInput("0 means free: nothing is held and nothing is booked. Tick the box if it is.", "price")
-    prices.set_price(operator.database, operator.account_id, offer.name, model.id, amount, reason)
+    prices.set_price(operator.database, operator.account_id, offer.name, model.id, amount, reason, start)
 
 
 def is_zero(amount: str) -> bool:

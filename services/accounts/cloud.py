@@ -8,12 +8,12 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from services.accounts import passwords, tokens
-from services.accounts.door import Asker
+from services.accounts.door import Asker, Invited
 from services.accounts.local import TRIES_PER_ADDRESS, TRIES_PER_EMAIL, TRY_WINDOW_SECONDS, wait
 from services.accounts.tokens import Tokens
 from services.accounts.vendor import Vendor
@@ -57,16 +57,19 @@ class CloudAccounts:
         email = email.strip()
         tries.wait_for_turn(email, address)
         found = self.vendor.sign_in(email, password)
-        tries.forget(email)
+        tries.forget(email, address)
         return self._open(found, address=address, agent=agent, previous=previous)
 
-    def accept(self, token_hash: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
+    def look_at_link(self, token: str, kind: str) -> None:
+        """Only the service knows, and to ask it would use the link up."""
+
+    def accept(self, token: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
         """Let in who followed a mailed link, with the password they chose; returns the session's secret.
 
         Where the service finds the password too weak, the session is open but asks for another one first.
         """
         passwords.check_length(password)
-        found = self.vendor.accept(token_hash, kind)
+        found = self.vendor.accept(token, kind)
         secret = self._open(found, address=address, agent=agent, previous=None, must_change=True)
         try:
             self.vendor.set_password(found, password)
@@ -107,9 +110,11 @@ class CloudAccounts:
         if person.token:
             self.vendor.sign_out(person.token.get_secret_value(), "others")
 
-    def add_person(self, admin: Asker, values: Mapping[str, Any]) -> str | None:
-        admin.database.call("invite_person", p={**values, "job_id": uuid4()})
-        return None
+    def invite(self, admin: Asker, account_id: UUID, person: Mapping[str, Any]) -> Invited:
+        return _invited(admin.database.call("add_or_invite", p_account_id=account_id, p_person=person))
+
+    def send_link(self, admin: Asker, account_id: UUID, person_id: UUID, kind: str) -> Invited:
+        return _invited(admin.database.call("send_link", p_account_id=account_id, p_person_id=person_id, p_kind=kind))
 
     def first_start(self) -> bool:
         return False  # `python -m services.first_admin` makes the first company: the app may not
@@ -156,7 +161,7 @@ class CloudAccounts:
             found = self.vendor.sign_in(person.email, present)
         except InvalidInput as exc:
             raise InvalidInput("That is not your present password.", "present") from exc
-        tries.forget(person.email)
+        tries.forget(person.email, person.address)
         self.vendor.sign_out(found.access, "local")
 
     def _renewed(self, secret: str, session: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -204,6 +209,11 @@ class CloudAccounts:
         raise Unavailable
 
 
+def _invited(made: Mapping[str, Any]) -> Invited:
+    person_id = UUID(made["person_id"]) if made["person_id"] else None
+    return Invited(person_id, mailed=bool(made.get("job_id")))
+
+
 class Tries:
     """Sign-ins of the last minutes, counted in this process: to the vendor all people come from one address."""
 
@@ -222,10 +232,12 @@ class Tries:
         if seconds := max(waits):
             raise wait(seconds)
 
-    def forget(self, email: str) -> None:
-        """A success forgets the tries of its e-mail."""
+    def forget(self, email: str, address: str | None) -> None:
+        """A success forgets the tries of its e-mail, and of its network address only its own: many may share one."""
         with self._lock:
             self._at.pop(f"email:{email.lower()}", None)
+            if at := self._at.get(f"address:{address}"):
+                at.pop()
 
     def clear(self) -> None:
         with self._lock:

@@ -1,6 +1,8 @@
 """What either keeper of passwords offers to `services.identity`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -19,11 +21,24 @@ class Asker(Protocol):
     @property
     def address(self) -> str | None: ...
     @property
-    def must_change(self) -> bool: ...
+    def must_change(self) -> bool: ...  # came by a link, and the password they chose was refused
     @property
     def token(self) -> SecretStr | None: ...
     @property
     def database(self) -> Database: ...
+
+
+@dataclass(frozen=True)
+class Invited:
+    """What became of an invitation or a link. With a `token` the link is to be handed over, until `expires_at`.
+
+    Without one it is mailed, or the person can sign in already. `person_id` None: made when the mail has gone out.
+    """
+
+    person_id: UUID | None
+    token: SecretStr | None = None
+    expires_at: datetime | None = None
+    mailed: bool = False
 
 
 class Accounts(Protocol):
@@ -44,13 +59,19 @@ class Accounts(Protocol):
         """Our session has ended: end the vendor's too, if it can be reached."""
 
     def change_password(self, person: Asker, secret: str, password: str, present: str | None) -> None:
-        """`present` is needed unless the person came with a one-time password. Other sessions end."""
+        """`present` is needed unless the person must change it. Other sessions end."""
 
-    def add_person(self, admin: Asker, values: Mapping[str, Any]) -> str | None:
-        """Add or invite somebody; returns a one-time password to hand over, or None where a mail is sent.
+    def invite(self, admin: Asker, account_id: UUID, person: Mapping[str, Any]) -> Invited:
+        """Let somebody into a company. `person`: name, email, role, profile_ids."""
 
-        `values`: account_id, name, email, role, profile_ids.
-        """
+    def send_link(self, admin: Asker, account_id: UUID, person_id: UUID, kind: str) -> Invited:
+        """A new link for somebody of the company: `kind` "invite" renews, "recovery" replaces a password."""
+
+    def look_at_link(self, token: str, kind: str) -> None:
+        """Raise `InvalidInput` where it is known already that `accept` would refuse the link."""
+
+    def accept(self, token: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
+        """Let in who followed a link, with the password they chose; returns the session's secret."""
 
     def first_start(self) -> bool:
         """Whether there is no company yet, the demo aside, and a form may make the first one."""

@@ -1,15 +1,17 @@
-"""Local accounts: passwords as argon2id hashes in the database, tries counted there, one-time passwords."""
+"""Local accounts: passwords as argon2id hashes in the database, tries counted there, links to hand over."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
 from services.accounts import passwords
-from services.accounts.door import Asker
+from services.accounts.door import Asker, Invited
 from services.config import settings
 from services.database.connect import Doors
 from services.database.door import Database
@@ -64,15 +66,31 @@ class LocalAccounts:
     def change_password(self, person: Asker, secret: str, password: str, present: str | None) -> None:
         """An open session alone must not become a takeover: the present password is asked for."""
         local = self.doors.local(person.id, person.address)
-        if not person.must_change:
-            _check_present(local, person, present or "")
+        _check_present(local, person, present or "")
         local.call("set_password", p_hash=passwords.hash_password(password), p_keep_secret=secret)
 
-    def add_person(self, admin: Asker, values: Mapping[str, Any]) -> str | None:
-        password = secrets.token_urlsafe(12)
-        person = {**values, "person_id": uuid4(), "hash": passwords.hash_password(password)}
-        self.doors.local(admin.id, admin.address).call("add_person", p=person)
-        return password
+    def invite(self, admin: Asker, account_id: UUID, person: Mapping[str, Any]) -> Invited:
+        token = new_token()
+        values = {**person, "person_id": uuid4(), "token_hash": hash_of(token)}
+        return _invited(token, admin.database.call("add_or_invite", p_account_id=account_id, p_person=values))
+
+    def send_link(self, admin: Asker, account_id: UUID, person_id: UUID, kind: str) -> Invited:
+        token = new_token()
+        made = admin.database.call(
+            "send_link", p_account_id=account_id, p_person_id=person_id, p_kind=kind, p_token_hash=hash_of(token)
+        )
+        return _invited(token, made)
+
+    def look_at_link(self, token: str, kind: str) -> None:
+        self.doors.local().call("look_at_link", p_token_hash=hash_of(token), p_kind=kind)
+
+    def accept(self, token: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
+        passwords.check_length(password)
+        self.look_at_link(token, kind)  # before the work of hashing
+        local = self.doors.local(address=address)
+        made = passwords.hash_password(password)
+        person_id = local.call("use_link", p_token_hash=hash_of(token), p_kind=kind, p_hash=made)
+        return self.open_session(UUID(str(person_id)), address=address, agent=agent)
 
     def first_start(self) -> bool:
         return bool(self.doors.local().call("first_start"))
@@ -86,6 +104,22 @@ class LocalAccounts:
     def count_setup_try(self, address: str | None) -> None:
         """A guess at the set-up code. Raises `TooManyTries`."""
         _wait_for_turn(self.doors.local(address=address), (f"setup:{address}", TRIES_PER_EMAIL))
+
+
+def new_token() -> str:
+    """The secret of a link. Only its hash reaches the database."""
+    return secrets.token_urlsafe(32)
+
+
+def hash_of(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _invited(token: str, made: Mapping[str, Any]) -> Invited:
+    person_id = UUID(made["person_id"])
+    if not made["link"]:  # can sign in already
+        return Invited(person_id)
+    return Invited(person_id, SecretStr(token), datetime.fromisoformat(made["expires_at"]))
 
 
 def _check_present(local: Database, person: Asker, present: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,20 +12,16 @@ from services.jobs.context import Context, Outcome
 
 
 class _Addressee(BaseModel):
-    """`person_id` where the person can sign in already, for another company."""
-
     model_config = ConfigDict(extra="ignore")
 
     email: str
     name: str = ""
-    person_id: UUID | None = None
 
 
 def invite(context: Context) -> None:
     """Have the invitation mailed once, then let the person in."""
     wanted = _Addressee.model_validate(context.job.input)
-    person_id = wanted.person_id or context.step("invited", lambda: _invited(wanted))["person_id"]
-    context.finish("save_invited", p_person_id=person_id)
+    context.finish("save_invited", p_person_id=context.step("invited", lambda: _invited(wanted))["person_id"])
 
 
 def _invited(wanted: _Addressee) -> Outcome:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from services.database.door import Database, Row
+from services.database.door import ROW_CAP, Database, Row
 
 
 class CostEntry(Row):
@@ -47,9 +47,14 @@ class _Details(Row):
     details: dict[str, Any]
 
 
-def of_job(database: Database, job_id: UUID) -> list[CostEntry]:
-    """What a job bought, in the order of booking. Empty for a job of somebody else's store."""
-    return database.select(CostEntry, [("job_id", "eq", job_id)], order=[("seq", "asc")])
+def of_job(
+    database: Database, job_id: UUID, *, limit: int = ROW_CAP, after: tuple[int] | None = None
+) -> list[CostEntry]:
+    """What a job bought, in the order of booking; `after` holds the last seen entry's `seq`.
+
+    Empty for a job of somebody else's store.
+    """
+    return database.select(CostEntry, [("job_id", "eq", job_id)], order=[("seq", "asc")], limit=limit, after=after)
 
 
 def previews(database: Database, entries: list[CostEntry]) -> dict[UUID, str]:

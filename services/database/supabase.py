@@ -46,9 +46,12 @@ IS_VALUES = {None: "null", True: "true", False: "false"}
 # Functions that only read: asked again after a lost answer. The database's catalogue is the measure (a test compares).
 READS = frozenset(
     {
-        "account_dashboard", "check_money", "check_quota", "checklist", "claimed_vendor_ids", "cost_summary",
-        "examine", "key_account", "known_media", "load_session", "lost_purchases", "monthly_cost", "my_stores",
-        "profile_dashboard", "purchase", "schema_version", "speech_quote", "speech_saved", "thousand_rows",
+        "account_dashboard", "audit_choices", "audit_page", "check_import", "check_money", "check_quota",
+        "checklist", "claimed_vendor_ids", "copy_preview", "cost_summary", "credential_for", "enabled_credentials",
+        "examine", "jobs_desk", "key_account", "key_of_purchase", "known_media", "load_session", "lost_purchases",
+        "monthly_cost", "my_stores", "notice_settings", "people_of", "profile_dashboard", "purchase", "schema_version",
+        "sealed_credential", "sealed_otherwise", "speech_quote", "speech_saved", "store_accounts", "store_work",
+        "thousand_rows", "vault_key", "webhook_test",
     }
 )  # fmt: skip
 

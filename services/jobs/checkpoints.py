@@ -2,7 +2,8 @@
 
 `CLIPDESK_KILL_AT=written:2` sends SIGKILL to the process when it reaches `written` for the second time; for tests
 only. Places of a job: `claimed`, `step_saved`, `ended`; of each passage of speech `intended`, `sent`, `answered`,
-`spooled` (only where a vendor is paid), `written`, `settled`; of its whole `joined`, `joined_written`.
+`spooled` (only where a vendor is paid), `written`, `settled`; of its whole `joined`, `joined_written`; of a notice's
+e-mail or webhook `delivery_claimed`, `handed_over` (e-mails only), `delivered`, `delivery_noted`.
 """
 
 import os

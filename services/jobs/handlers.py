@@ -30,6 +30,10 @@ HANDLERS: dict[str, Handler] = {
     "tidy": periodic.tidy,
     "check_money": periodic.check_money,
     "demo": _rare("services.demo", "load"),
+    "test_credential": _rare("services.credentials", "test_one"),
+    "test_credentials": _rare("services.credentials", "test_all"),
+    "send_email": _rare("services.notices.delivery", "send_emails"),
+    "send_webhook": _rare("services.notices.delivery", "send_webhooks"),
     "invite": _rare("services.accounts.mails", "invite"),
     "password_reset": _rare("services.accounts.mails", "reset"),
 }

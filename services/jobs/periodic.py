@@ -20,6 +20,9 @@ PERIODS = {
     "check_money": 86_400,
     "voices": 3600,
     "reconcile": 300,
+    "send_email": 60,
+    "send_webhook": 60,
+    "test_credentials": 86_400,
 }  # seconds between two slots
 SWEPT = "speech"  # the only folder the sweeper deletes from: the media folder may hold other people's files, too
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer

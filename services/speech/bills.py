@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 
 from services.database.door import ROW_CAP, Database, Row
@@ -32,26 +32,26 @@ class Call(Row):
 class Spent:
     """What one job's calls came to."""
 
-    calls: tuple[Call, ...] = ()
+    booked: Decimal = Decimal(0)  # US dollars
+    kept: int = 0  # paid passages that a retry reuses
+    open: tuple[Call, ...] = ()  # sent or unclear, in the order of their passages
 
-    @property
-    def booked(self) -> Decimal:
-        """US dollars."""
-        return sum((call.cost_usd for call in self.calls), Decimal(0))
-
-    @property
-    def kept(self) -> int:
-        """Paid passages that a retry reuses."""
-        return sum(1 for call in self.calls if call.cost_usd > 0 and call.again_at is None)
+    @classmethod
+    def of(cls, calls: Sequence[Call]) -> Self:
+        return cls(
+            booked=sum((call.cost_usd for call in calls), Decimal(0)),
+            kept=sum(1 for call in calls if call.cost_usd > 0 and call.again_at is None),
+            open=tuple(sorted((c for c in calls if c.state in ("sent", "unclear")), key=lambda call: call.place)),
+        )
 
     @property
     def under_way(self) -> int:
         """Calls whose outcome is still being found out."""
-        return sum(1 for call in self.calls if call.state == "sent")
+        return sum(1 for call in self.open if call.state == "sent")
 
     @property
     def unclear(self) -> tuple[Call, ...]:
-        return tuple(call for call in self.calls if call.state == "unclear")
+        return tuple(call for call in self.open if call.state == "unclear")
 
     @property
     def undecided(self) -> tuple[Call, ...]:
@@ -64,7 +64,7 @@ def spent(database: Database, job_ids: Sequence[UUID]) -> dict[UUID, Spent]:
     by_job: dict[UUID, list[Call]] = {}
     for call in _calls(database, job_ids):
         by_job.setdefault(call.job_id, []).append(call)
-    return {job_id: Spent(tuple(sorted(calls, key=lambda call: call.place))) for job_id, calls in by_job.items()}
+    return {job_id: Spent.of(calls) for job_id, calls in by_job.items()}
 
 
 def _calls(database: Database, job_ids: Sequence[UUID]) -> Iterator[Call]:

@@ -39,6 +39,7 @@ class Purchase(BaseModel):
     sent_at: datetime | None
     seconds_left: float | None
     rivals: bool = False
+    key_id: UUID | None = None  # of the account that it was sent with; None: the environment's
 
 
 @dataclass(frozen=True)

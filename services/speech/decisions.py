@@ -9,23 +9,6 @@ from services.database.door import Database, Row
 from services.jobs import queue
 
 
-class Unclear(Row):
-    """A call whose answer was lost at a vendor that keeps no list. `units_expected` are what it announced."""
-
-    table: ClassVar[str] = "purchases"
-
-    id: UUID
-    profile_id: UUID
-    job_id: UUID
-    place: int
-    provider: str
-    model: str
-    characters: int
-    units_expected: Decimal
-    sent_at: datetime
-    again_at: datetime | None  # when somebody had it bought again
-
-
 class Pause(Row):
     """A model that billed more units than it announced; nothing is bought from it until an admin confirms."""
 
@@ -44,13 +27,6 @@ class Pause(Row):
     def factor(self) -> Decimal:
         """How many times the announced units were billed."""
         return self.billed / self.expected if self.expected else Decimal(0)
-
-
-def unclear(database: Database, account_id: UUID) -> list[Unclear]:
-    """Open questions of the person's stores, oldest first."""
-    return database.select(
-        Unclear, [("account_id", "eq", account_id), ("state", "eq", "unclear")], order=[("sent_at", "asc")]
-    )
 
 
 def decide(database: Database, purchase_id: UUID, *, billed: bool, reason: str) -> None:

@@ -2,15 +2,17 @@
 
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import httpx
 from pydantic import SecretStr
 
 from services.errors import (
@@ -26,7 +28,7 @@ from services.errors import (
 from services.speech import elevenlabs_shapes as shapes
 from services.speech.checks import validate_letters
 from services.speech.elevenlabs_errors import free_error, paid_error
-from services.speech.elevenlabs_http import connect, options
+from services.speech.elevenlabs_http import Connection, connect, open_http, options
 from services.speech.provider import Line, Model, Readiness, Speech, State, Voice, VoiceSettings
 from services.speech.slots import Slots, slots_of
 
@@ -67,8 +69,18 @@ class ElevenLabs:
         self._key = SecretStr((api_key or "").strip())
         self._base_url = base_url
         self._seconds = seconds
-        self._lock = threading.Lock()
-        self._client: Client | None = None
+        self._connection = Connection(self._connect)
+        self._confirm: Callable[[], None] = lambda: None
+
+    def confirmed(self, confirm: Callable[[], None]) -> Self:
+        """The same account; its paid calls ask `confirm` just before they start and end unbought if it raises."""
+        other = copy(self)
+        other._confirm = confirm
+        return other
+
+    def drop(self) -> None:
+        """Close the client once the calls under way have ended. Who uses it again opens another, for that call."""
+        self._connection.drop()
 
     def state(self) -> State:
         key = self._key.get_secret_value()
@@ -111,13 +123,17 @@ class ElevenLabs:
     def synthesize(self, line: Line, seconds: float) -> Speech:
         """As the protocol says. Waits at most half of `seconds` for its turn, so that a call has the other half."""
         self._validate(line)
-        client = self._connected()
+        with self._connected() as client:
+            return self._admitted(client, line, _Moments(time.monotonic() + seconds / 2, time.monotonic() + seconds))
+
+    def _admitted(self, client: "Client", line: Line, moments: _Moments) -> Speech:
         slots = slots_of(self._key.get_secret_value())
-        moments = _Moments(time.monotonic() + seconds / 2, time.monotonic() + seconds)
         attempt = 0
         while True:
             try:
                 with slots.admit(moments.latest):
+                    self._confirm()
+                    _require_time(moments)
                     return _buy(client, line, moments.end, slots)
             except Crowded as refusal:
                 slots.wait(_pause(attempt, moments.latest, refusal))
@@ -140,19 +156,19 @@ class ElevenLabs:
         if not slowest <= line.settings.speed <= fastest:
             raise InvalidInput(f"ElevenLabs speaks at {slowest} to {fastest} times the normal speed.", field="speed")
 
-    def _connected(self) -> "Client":
+    @contextmanager
+    def _connected(self) -> "Iterator[Client]":
         """The one client of this account. Raises `ProviderUnavailable`."""
         state = self.state()
         if not state.ready:
             raise ProviderUnavailable(state.sentence)
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+        with self._connection.use() as client:
+            yield client
 
-    def _connect(self) -> "Client":
+    def _connect(self) -> "tuple[Client, httpx.Client]":
         try:
-            return connect(self._key.get_secret_value(), self._base_url, self._seconds)
+            http = open_http(self._seconds)
+            return connect(self._key.get_secret_value(), self._base_url, self._seconds, http), http
         except Exception as error:  # a broken installation or proxy setting: nothing was sent, so nothing is lost
             cause = type(error).__name__
         raise ProviderUnavailable(
@@ -162,13 +178,13 @@ class ElevenLabs:
 
     def _ask(self, question: Callable[["Client"], T]) -> T:
         """A free question. Raises `VendorBusy` where asking again can help, else `ProviderUnavailable`."""
-        client = self._connected()
-        try:
-            return question(client)
-        except AppError:
-            raise
-        except Exception as error:  # the SDK does not validate: an odd answer may fail anywhere
-            problem = free_error(error)
+        with self._connected() as client:
+            try:
+                return question(client)
+            except AppError:
+                raise
+            except Exception as error:  # the SDK does not validate: an odd answer may fail anywhere
+                problem = free_error(error)
         raise problem  # out here it has no context: what the vendor sent stays out of tracebacks
 
 
@@ -260,6 +276,11 @@ def _units(headers: Mapping[str, str]) -> Decimal:
     if not units.is_finite() or units < 0:
         raise AnswerLost("ElevenLabs' answer does not say what it cost; it was billed all the same.")
     return units
+
+
+def _require_time(moments: _Moments) -> None:
+    if time.monotonic() > moments.latest:
+        raise VendorBusy("There was no time left for the call. Nothing was bought; it is tried again.")
 
 
 def _learn(slots: Slots, headers: Mapping[str, str] | None) -> None:

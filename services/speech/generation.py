@@ -182,7 +182,7 @@ def spoken(database: Database, profile_id: UUID, order: SpeechOrder) -> list[str
     """The passages as they will be spoken: names as the store's dictionary says them. Raises `InvalidInput`."""
     registry.provider(order.provider).check(order.text)
     text = pronunciation.apply(order.text, dictionary.entries(database, profile_id))
-    return passages.split(text, catalogue.model(database, order.provider, order.model).max_characters)
+    return passages.split(text, catalogue.model(database, order.provider, order.model, profile_id).max_characters)
 
 
 def _wanted(database: Database, profile_id: UUID, order: SpeechOrder) -> dict[str, Any]:
@@ -250,7 +250,6 @@ def lines(job_input: dict[str, Any]) -> list[Line]:
 
 def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
     """The media paths of the passages, bought one after the other; cancelled between two of them if asked."""
-    provider = registry.provider(order.provider)
     spoken_lines = lines(context.job.input)
     for place, line in enumerate(spoken_lines):
         context.check()
@@ -258,7 +257,7 @@ def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
             SHARE_OF_SPEAKING * place / len(spoken_lines),
             f"Speaking passage {place + 1} of {len(spoken_lines)}" if len(spoken_lines) > 1 else "Speaking",
         )
-        yield purchases.buy(context, provider, line, place)
+        yield purchases.buy(context, line, place)
 
 
 def _join(context: Context, order: SpeechOrder, parts: list[str]) -> Outcome:

@@ -12,6 +12,7 @@ from services.config import Settings
 from services.errors import (
     AnswerLost,
     AppError,
+    AttemptLost,
     Conflict,
     ProviderFailed,
     ProviderUnavailable,
@@ -21,9 +22,10 @@ from services.errors import (
 )
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Postponed
-from services.speech import bought
+from services.speech import bought, registry
 from services.speech.bought import Purchase
-from services.speech.provider import Line, Provider, Recovers, Speech
+from services.speech.provider import Line, Recovers, Speech
+from services.speech.registry import Access, KeyChanged
 from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,10 @@ def grace(options: Settings) -> float:
     return options.elevenlabs_seconds / 2
 
 
-def buy(context: Context, provider: Provider, line: Line, place: int) -> str:
+def buy(context: Context, line: Line, place: int) -> str:
     """The media path of the spoken passage `place` of this job, bought at most once.
+
+    The store's account is looked up for each call, so that the next one uses a key that was saved meanwhile.
 
     Raises `Postponed` while a lost answer may still turn up, `PurchaseUnclear` when nobody can tell, and
     whatever the provider raises when nothing was bought.
@@ -54,21 +58,21 @@ def buy(context: Context, provider: Provider, line: Line, place: int) -> str:
             raise PurchaseUnclear(UNCLEAR)
         if purchase.media_path is not None:
             return _kept(context, purchase, purchase.media_path)
-        path = _obtain(context, provider, line, purchase)
+        path = _obtain(context, line, purchase)
         if path is not None:
             return path
 
 
-def _obtain(context: Context, provider: Provider, line: Line, purchase: Purchase) -> str | None:
+def _obtain(context: Context, line: Line, purchase: Purchase) -> str | None:
     """The path of the audio; None where the purchase turned out not to have happened, so that another may begin."""
     spool = Spool(context.options.spool_folder)
     kept = spool.load(purchase.id)
     if kept is not None:
         return _store(context, spool, purchase, kept, recovered=False)
     if purchase.state == "intent":
-        return _call(context, spool, provider, line, purchase)
+        return _call(context, spool, line, purchase)
     if purchase.state == "sent":
-        return _find(context, spool, provider, line, purchase)
+        return _find(context, spool, line, purchase)
     raise _spoiled(context, purchase, "This passage was paid for, but its audio cannot be used. A retry buys it again.")
 
 
@@ -84,20 +88,30 @@ def _spoiled(context: Context, purchase: Purchase, sentence: str) -> ProviderFai
     return ProviderFailed(sentence)
 
 
-def _call(context: Context, spool: Spool, provider: Provider, line: Line, purchase: Purchase) -> str | None:
-    if not provider.paid_outside:  # nothing that could be lost: no room, no proof
-        speech = _speak(context, provider, line, purchase)
+def _call(context: Context, spool: Spool, line: Line, purchase: Purchase) -> str | None:
+    access = _access(context, purchase)
+    if not access.provider.paid_outside:  # nothing that could be lost: no room, no proof
+        speech = _speak(context, access, line, purchase)
         return _store(context, None, purchase, speech, recovered=False)
     try:
         with spool.reserved(purchase.id, purchase.characters):
-            speech = _speak(context, provider, line, purchase)
+            speech = _speak(context, access, line, purchase)
             _keep(context, spool, purchase, speech)
             reached("spooled")
             return _store(context, spool, purchase, speech, recovered=False)
+    except KeyChanged:
+        log.info("%s: the account was changed before passage %d was sent", context.job, purchase.place)
+        return None
     except AnswerLost as exc:
         log.warning("%s: the answer of passage %d was lost (%s)", context.job, purchase.place, exc)
         sent = Purchase.model_validate(context.write("begin_purchase", p_place=purchase.place))
-        return _find(context, spool, provider, line, sent, ours=True)
+        return _find(context, spool, line, sent, ours=True)
+
+
+def _access(context: Context, purchase: Purchase) -> Access:
+    return registry.for_store(
+        context.database, context.options, purchase.account_id, purchase.profile_id, purchase.provider
+    )
 
 
 def _keep(context: Context, spool: Spool, purchase: Purchase, speech: Speech) -> None:
@@ -107,12 +121,12 @@ def _keep(context: Context, spool: Spool, purchase: Purchase, speech: Speech) ->
         log.exception("%s: the answer of passage %d could not be spooled", context.job, purchase.place)
 
 
-def _speak(context: Context, provider: Provider, line: Line, purchase: Purchase) -> Speech:
+def _speak(context: Context, access: Access, line: Line, purchase: Purchase) -> Speech:
     """Call the provider once. What proves that nothing was bought is told; what does not is `AnswerLost`."""
+    provider = access.provider
     seconds = context.options.elevenlabs_seconds if provider.paid_outside else context.options.engine_seconds
-    wait = Decimal(str(seconds + MARGIN))
     asked_at = time.time()  # not the monotonic clock: it stands still while a machine sleeps
-    context.write("send_purchase", p_purchase_id=purchase.id, p_seconds=wait)
+    _send(context, access, purchase, seconds + MARGIN)
     reached("sent")
     if time.time() - asked_at > MARGIN:  # the call would outlast the deadline that others rely on
         context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stood still before the call.")
@@ -134,20 +148,33 @@ def _speak(context: Context, provider: Provider, line: Line, purchase: Purchase)
     return speech
 
 
-def _find(
-    context: Context, spool: Spool, provider: Provider, line: Line, purchase: Purchase, *, ours: bool = False
-) -> str | None:
+def _send(context: Context, access: Access, purchase: Purchase, seconds: float) -> None:
+    """Note that the call begins, and with which key. Raises `KeyChanged` if that is not the store's any more."""
+    try:
+        context.write(
+            "send_purchase", p_purchase_id=purchase.id, p_seconds=Decimal(str(seconds)), p_key_id=access.key_id
+        )
+    except AttemptLost:
+        raise
+    except Conflict as exc:
+        if _access(context, purchase).key_id != access.key_id:
+            raise KeyChanged from exc
+        raise
+
+
+def _find(context: Context, spool: Spool, line: Line, purchase: Purchase, *, ours: bool = False) -> str | None:
     """The path of the answer of a call that never arrived; None once it is proven that there is none."""
-    speech = trace(context, provider, line, purchase, ours=ours)
+    speech = trace(context, line, purchase, ours=ours)
     return None if speech is None else _store(context, spool, purchase, speech, recovered=True)
 
 
-def trace(context: Context, provider: Provider, line: Line, purchase: Purchase, *, ours: bool = False) -> Speech | None:
+def trace(context: Context, line: Line, purchase: Purchase, *, ours: bool = False) -> Speech | None:
     """What became of a call whose answer never arrived: the answer, or None once it is proven that there is none.
 
     Raises `Postponed` while it may still turn up, and `PurchaseUnclear` once nobody can tell; either end is
     told to the database. `ours`: this attempt made the call, so it is not on its way any more.
     """
+    provider = registry.provider(purchase.provider)
     if not provider.paid_outside:
         context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stopped before the answer came.")
         return None
@@ -158,7 +185,7 @@ def trace(context: Context, provider: Provider, line: Line, purchase: Purchase, 
         raise _unclear(context, purchase)
     left += grace(context.options)
     try:
-        speech = ask(context, provider, line, purchase)
+        speech = ask(context, line, purchase)
     except ProviderUnavailable as exc:
         if left > 0:
             raise Postponed(LOOK_AGAIN, str(exc)) from exc
@@ -176,9 +203,17 @@ def _unclear(context: Context, purchase: Purchase, why: str = "") -> PurchaseUnc
     return PurchaseUnclear(UNCLEAR)
 
 
-def ask(context: Context, provider: Recovers, line: Line, purchase: Purchase) -> Speech | None:
-    """What the vendor has made for this call; never while another call for the same words is on its way."""
+def ask(context: Context, line: Line, purchase: Purchase) -> Speech | None:
+    """What the vendor has made for this call; never while another call for the same words is on its way.
+
+    Asked through the account that the call was made with. Raises `ProviderUnavailable` where that is gone.
+    """
     if purchase.rivals or purchase.sent_at is None:
+        return None
+    provider = registry.for_purchase(
+        context.database, context.options, purchase.id, purchase.account_id, purchase.provider
+    )
+    if not isinstance(provider, Recovers):
         return None
     claimed = context.database.call(
         "claimed_vendor_ids",

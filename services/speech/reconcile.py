@@ -10,10 +10,10 @@ from services.errors import AppError, PurchaseUnclear, Unavailable
 from services.jobs.context import Context, Outcome, Postponed
 from services.logs import tag
 from services.media.door import Media
-from services.speech import bought, purchases, registry
+from services.speech import bought, purchases
 from services.speech.bought import Purchase
 from services.speech.generation import lines
-from services.speech.provider import Line, Provider, Recovers, Speech
+from services.speech.provider import Line, Speech
 from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -35,21 +35,21 @@ def reconcile(context: Context) -> Outcome:
 
 def _resolve(context: Context, row: dict[str, Any]) -> str:
     purchase = Purchase.model_validate(context.database.call("purchase", p_purchase_id=row["id"]))
-    provider, line = registry.provider(purchase.provider), lines(row["input"])[row["place"]]
+    line = lines(row["input"])[row["place"]]
     if purchase.state == "refused":
-        return _look_again(context, provider, line, purchase)
+        return _look_again(context, line, purchase)
     if purchase.state != "sent":
         return "settled"  # meanwhile, by somebody else
     try:
-        speech = purchases.trace(context, provider, line, purchase)
+        speech = purchases.trace(context, line, purchase)
     except PurchaseUnclear:
         return "unclear"
     return "refused" if speech is None else _recovered(context, purchase, speech)
 
 
-def _look_again(context: Context, provider: Provider, line: Line, purchase: Purchase) -> str:
+def _look_again(context: Context, line: Line, purchase: Purchase) -> str:
     """For a day after its list showed an absence, a vendor may still list the call: then it was billed."""
-    speech = purchases.ask(context, provider, line, purchase) if isinstance(provider, Recovers) else None
+    speech = purchases.ask(context, line, purchase)
     return "refused" if speech is None else _recovered(context, purchase, speech)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import SecretStr
 
-from services import identity, profiles
+from services import identity, people, profiles
 from services.accounts import cloud as cloud_accounts
 from services.accounts import tokens
 from services.accounts.cloud import CloudAccounts
@@ -28,6 +28,7 @@ from services.jobs import attempt
 from services.jobs.context import Claimed, Context
 from services.jobs.handlers import HANDLERS
 from services.media.folder import Folder
+from services.people import Outcome
 from tests import kill
 from tests.accounts.conftest import PASSWORD, SESSION_KEY
 
@@ -76,6 +77,16 @@ class TestSignIn:
                 enter(anna.email, "guess number x")
         with pytest.raises(TooManyTries, match="Wait 15 min"):
             enter(anna.email)
+
+    def test_many_colleagues_behind_one_address_sign_in_one_after_the_other(self):
+        counted = cloud_accounts.Tries()
+        for number in range(40):
+            counted.wait_for_turn(f"{number}@example.test", "10.0.0.1")
+            counted.forget(f"{number}@example.test", "10.0.0.1")
+        for number in range(30):
+            counted.wait_for_turn(f"{number}@example.test", "10.0.0.1")
+        with pytest.raises(TooManyTries):
+            counted.wait_for_turn("another@example.test", "10.0.0.1")
 
     @pytest.mark.parametrize("fault", ["500", "502_html", "503", "cut"])
     def test_a_service_that_is_away_is_no_wrong_password(self, project, anna, enter, fault):
@@ -331,9 +342,13 @@ def work(cloud, open_cloud, tmp_path, monkeypatch):
 
 
 def invite(admin, anna, email, role="manager", stores=None):
-    return identity.add_person(
+    return people.invite(
         admin, anna.account, name="Nina", email=email, role=role, profile_ids=[anna.store] if stores is None else stores
     )
+
+
+def member(admin, anna, email):
+    return next(m for m in people.of_company(admin.database, anna.account) if m.email == email)
 
 
 def job(world, job_id):
@@ -343,14 +358,18 @@ def job(world, job_id):
 class TestInvitations:
     def test_who_is_invited_chooses_a_password_and_works(self, world, auth, anna, admin, work):
         email = f"nina-{uuid4().hex[:6]}@example.test"
-        assert invite(admin, anna, email) is None
+        assert invite(admin, anna, email) == Outcome(mailed=True)
+        assert member(admin, anna, email).state == "mailing"
         assert job(world, work("invite"))["status"] == "completed"
         ((address, kind, link),) = auth.mails
         assert (address, kind) == (email, "invite")
+        assert member(admin, anna, email).state == "invited"
+        identity.look_at_link(link, kind)
         secret = identity.accept(link, kind, PASSWORD, address=None, agent="Firefox")
         person = known(secret)
         assert (person.name, person.email, person.must_change) == ("Nina", email, False)
         assert [store.id for store in profiles.my_stores(person.database, anna.account)] == [anna.store]
+        assert (member(admin, anna, email).state, member(admin, anna, email).id) == ("active", person.id)
         with pytest.raises(InvalidInput, match="used before"):
             identity.accept(link, kind, PASSWORD, address=None, agent="Firefox")
 
@@ -379,13 +398,12 @@ class TestInvitations:
         assert auth.mails == []
         assert world.value("select count(*) from public.people where email = %s", email) == 1
 
-    def test_somebody_of_another_company_keeps_their_sign_in(self, world, auth, anna, admin, work, enter):
+    def test_somebody_of_another_company_keeps_their_sign_in(self, world, auth, anna, admin, enter):
         other = world.company("Another")
         person = world.person(other, "finance")
         email = world.password(person, PASSWORD)
         auth.password(person, PASSWORD)
-        invite(admin, anna, email)
-        work("invite")
+        assert invite(admin, anna, email) == Outcome()
         assert auth.mails == []
         assert {m.account_id for m in known(enter(email)).memberships} == {other, anna.account}
 
@@ -395,6 +413,17 @@ class TestInvitations:
         row = job(world, work("invite"))
         assert (row["status"], "as many mails" in row["error"]) == ("pending", True)
         world.execute("delete from public.jobs where id = %s", row["id"])
+
+    def test_one_that_could_not_be_mailed_stays_in_the_list_and_can_be_repeated(self, world, auth, anna, admin, work):
+        email = f"{uuid4()}@example.test"
+        invite(admin, anna, email)
+        auth.mail_failure = (400, "email_address_invalid")
+        assert job(world, work("invite"))["status"] == "failed"
+        assert member(admin, anna, email).state == "unsent"
+        auth.mail_failure = None
+        invite(admin, anna, email)
+        work("invite")
+        assert [m.state for m in people.of_company(admin.database, anna.account) if m.email == email] == ["invited"]
 
     def test_twice_is_told(self, world, anna, admin, work):
         email = f"{uuid4()}@example.test"
@@ -413,7 +442,104 @@ class TestInvitations:
         with pytest.raises(NotFound):
             invite(admin, anna, "x@example.test", stores=[elsewhere])
         with pytest.raises(NotFound):
-            identity.add_person(admin, uuid4(), name="N", email="x@example.test", role="finance", profile_ids=[])
+            people.invite(admin, uuid4(), name="N", email="x@example.test", role="finance", profile_ids=[])
+
+    def test_withdrawn_its_link_lets_nobody_in(self, auth, anna, admin, work):
+        email = f"{uuid4()}@example.test"
+        invite(admin, anna, email)
+        work("invite")
+        found = member(admin, anna, email)
+        people.remove(admin.database, anna.account, found.id, found.version)
+        with pytest.raises(SignedOut, match="not active"):
+            identity.accept(auth.mails[0][2], "invite", PASSWORD, address=None, agent="")
+
+    @pytest.mark.parametrize("how", ["renewed", "withdrawn and repeated"])
+    def test_a_second_mail_lets_in_who_lost_the_first(self, world, auth, anna, admin, work, how):
+        email = f"{uuid4()}@example.test"
+        invite(admin, anna, email)
+        work("invite")
+        found = member(admin, anna, email)
+        world.execute("update private.invitations set expires_at = now() where person_id = %s", found.id)
+        assert member(admin, anna, email).state == "expired"
+        if how == "renewed":
+            assert people.renew_invitation(admin, anna.account, found.id) == Outcome(mailed=True)
+        else:
+            people.remove(admin.database, anna.account, found.id, found.version)
+            assert invite(admin, anna, email) == Outcome(mailed=True)
+        assert member(admin, anna, email).state == "invited"
+        work("password_reset")
+        address, kind, link = auth.mails[-1]
+        assert address == email
+        assert known(identity.accept(link, kind, PASSWORD, address=None, agent="")).id == found.id
+        assert member(admin, anna, email).state == "active"
+
+
+class TestPeople:
+    def test_an_admin_has_a_reset_mailed_once_in_ten_minutes(self, auth, anna, admin, enter, work):
+        assert people.reset_password(admin, anna.account, anna.id) == Outcome(mailed=True)
+        with pytest.raises(Conflict, match="less than ten minutes"):
+            people.reset_password(admin, anna.account, anna.id)
+        work("password_reset")
+        ((address, kind, link),) = auth.mails
+        assert (address, kind) == (anna.email, "recovery")
+        assert known(identity.accept(link, kind, OTHER, address=None, agent="")).id == anna.id
+        assert known(enter(anna.email, OTHER)).id == anna.id
+
+    def test_nobody_hands_links_over_here(self, anna, admin):
+        """The sign-in service's own are mailed to whom they are for, of several companies or not."""
+        values = {"p_account_id": anna.account, "p_person_id": anna.id, "p_kind": "recovery"}
+        with pytest.raises(NotAllowed, match="mailed by the sign-in service"):
+            admin.database.call("send_link", **values, p_token_hash="0" * 64)
+
+    def test_the_list_tells_the_last_sign_in(self, anna, admin, enter):
+        assert member(admin, anna, anna.email).signed_in_at is None
+        enter(anna.email)
+        assert member(admin, anna, anna.email).signed_in_at
+
+    def test_a_change_counts_for_tokens_that_are_still_good(self, world, anna, admin, enter):
+        hill = world.store(anna.account, "Hill")
+        person = known(enter(anna.email))
+        people.change(
+            admin.database, anna.account, anna.id, role="manager", profile_ids=[anna.store, hill], version=1
+        )  # fmt: skip
+        assert {store.id for store in profiles.my_stores(person.database, anna.account)} == {anna.store, hill}
+        people.change(admin.database, anna.account, anna.id, role="finance", profile_ids=[], version=2)
+        assert member(admin, anna, anna.email).role == "finance"
+        with pytest.raises(Conflict, match="Somebody saved this meanwhile"):
+            people.deactivate(admin.database, anna.account, anna.id, 1)
+
+    @pytest.mark.parametrize("end", [people.deactivate, people.remove])
+    def test_who_is_let_go_is_out_with_every_token(self, anna, admin, enter, end):
+        secret = enter(anna.email)
+        person = known(secret)
+        end(admin.database, anna.account, anna.id, 1)
+        assert profiles.my_stores(person.database, anna.account) == []
+        assert known(secret) is None
+        with pytest.raises(SignedOut, match="not active"):
+            enter(anna.email)
+
+    def test_signing_somebody_out_takes_their_tokens(self, anna, admin, enter):
+        secrets = [enter(anna.email) for _ in range(2)]
+        assert people.sign_out(admin.database, anna.account, anna.id) == 2
+        assert [known(secret) for secret in secrets] == [None, None]
+        assert known(enter(anna.email)).id == anna.id
+
+    def test_of_two_admins_who_end_each_other_at_once_one_stays(self, world, anna, admin, auth, enter):
+        bob = world.person(anna.account, "admin", name="Bob")
+        email = world.password(bob, PASSWORD)
+        auth.password(bob, PASSWORD)
+        other, ready = known(enter(email)), threading.Barrier(2)
+
+        def end(asker, target):
+            ready.wait(10)
+            try:
+                people.change(asker.database, anna.account, target, role="finance", profile_ids=[], version=1)
+            except (NotAllowed, NotFound) as exc:
+                return exc
+
+        with ThreadPoolExecutor(2) as pool:
+            results = [pool.submit(end, admin, bob), pool.submit(end, other, admin.id)]
+            assert [result.result() is None for result in results].count(True) == 1
 
 
 class TestForgotten:

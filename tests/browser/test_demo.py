@@ -74,6 +74,7 @@ def test_the_admin_erases_it(page: Page, app: App):
     enter(page, app, "Admin")
     go(page, "Admin")
     heading(page, "Admin")
+    page.locator(".st-key-part").get_by_text("Company", exact=True).click()
     page.get_by_text("Erase everything of the demo company").click()
     page.get_by_role("button", name="Erase the demo company").click()
     expect(page.get_by_text("The demo company is gone.")).to_be_visible()

@@ -48,3 +48,12 @@ def test_strangers_and_nobody_read_nothing(bought) -> None:
     assert ledger.of_job(world.as_person(world.person(world.company(), "admin")), job) == []
     with pytest.raises(AppError):
         ledger.of_job(world.doors.anonymous(), job)
+
+
+def test_a_long_job_is_read_in_pages(bought) -> None:
+    world, manager, job = bought
+    database = world.as_person(manager)
+    (first,) = ledger.of_job(database, job, limit=1)
+    (second,) = ledger.of_job(database, job, limit=1, after=(first.seq,))
+    assert [first, second] == ledger.of_job(database, job)
+    assert ledger.of_job(database, job, after=(second.seq,)) == []

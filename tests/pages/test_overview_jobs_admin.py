@@ -3,8 +3,6 @@
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
-import pytest
-
 from services.costs import reports
 from services.errors import Unavailable
 from services.jobs import queue
@@ -173,67 +171,3 @@ class TestJobs:
         test.button(key="jobs_older").click().run()
         assert "Line number 0 of" in texts(test)
         assert "Line number 29 of" not in texts(test)
-
-
-class TestAdmin:
-    def test_quota_needs_a_reason_and_keeps_what_was_typed(self, desk: World, open_page):
-        account = desk.company()
-        store = desk.store(account)
-        test = open_page(desk.person(account, "admin"), "admin", slug(desk, store))
-        test.text_input(key="quota_amount").set_value("25.00")
-        submit(test, "Set quota")
-        assert "Say why" in texts(test)
-        assert test.text_input(key="quota_amount").value == "25.00"
-        test.text_input(key="quota_reason").set_value("Black Friday")
-        submit(test, "Set quota")
-        assert str(desk.value("select monthly_quota_usd from public.profiles where id = %s", store)) == "25.00"
-        assert desk.value("select reason from public.audit_log where action = 'quota_changed'") == "Black Friday"
-
-    @pytest.mark.parametrize("amount", ["", "lots", "-5", "1.234", "NaN", "Infinity", "1e20"])
-    def test_a_bad_amount_changes_nothing(self, desk: World, open_page, amount: str):
-        account = desk.company()
-        store = desk.store(account, quota="3")
-        test = open_page(desk.person(account, "admin"), "admin", slug(desk, store))
-        test.text_input(key="quota_amount").set_value(amount)
-        test.text_input(key="quota_reason").set_value("because")
-        submit(test, "Set quota")
-        assert test.error
-        assert not test.exception
-        assert str(desk.value("select monthly_quota_usd from public.profiles where id = %s", store)) == "3.00"
-
-    def test_a_person_is_added_with_a_one_time_password(self, desk: World, open_page):
-        account = desk.company()
-        store = desk.store(account)
-        test = open_page(desk.person(account, "admin"), "admin")
-        test.text_input(key="person_name").set_value("Mia")
-        test.text_input(key="person_email").set_value("mia@example.test")
-        test.multiselect(key="person_stores").set_value([str(store)])
-        submit(test, "Add person")
-        assert len(test.code[0].value) >= 16
-        assert desk.value("select must_change from auth.users where email = 'mia@example.test'")
-
-    def test_a_second_click_does_not_lose_the_password(self, desk: World, open_page):
-        account = desk.company()
-        desk.store(account)
-        test = open_page(desk.person(account, "admin"), "admin")
-        test.text_input(key="person_name").set_value("Fin")
-        test.text_input(key="person_email").set_value("fin@example.test")
-        test.radio(key="person_role").set_value("finance")
-        submit(test, "Add person")
-        password = test.code[0].value
-        submit(test, "Add person")
-        assert test.code[0].value == password
-
-    def test_a_manager_without_a_store_is_said_beside_the_field(self, desk: World, open_page):
-        account = desk.company()
-        desk.store(account)
-        test = open_page(desk.person(account, "admin"), "admin")
-        test.text_input(key="person_name").set_value("Mia")
-        test.text_input(key="person_email").set_value("mia@example.test")
-        submit(test, "Add person")
-        assert "A manager works in at least one store." in texts(test)
-        assert test.text_input(key="person_name").value == "Mia"
-
-
-def submit(test, label: str) -> None:
-    next(button for button in test.button if button.label == label).click().run()

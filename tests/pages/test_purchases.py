@@ -8,7 +8,7 @@ import pytest
 from services.costs import prices
 from services.speech import generation
 from services.speech.generation import SpeechOrder
-from tests.builders import World, speech
+from tests.builders import World, entry, speech
 from tests.pages.conftest import slug, texts
 
 LINE = "x" * 100  # $0.03 in the practice voice
@@ -87,6 +87,112 @@ class TestLostJobs:
         assert "$1.50 was charged. 1,500 passages were bought and kept" in texts(jobs()).replace("\\", "")
 
 
+class TestWhatItCost:
+    @pytest.fixture
+    def booked(self, desk: World, shop, lost):
+        """An ended job with this many entries in the ledger, of 100 characters each."""
+
+        def made(count: int = 1, status: str = "completed") -> UUID:
+            job, _ = lost(status)
+            request = desk.value("select request_id from public.cost_holds where job_id = %s", job)
+            entries = [entry(preview=f"Passage {number}") for number in range(count)]
+            desk.as_worker().call("settle_cost", p_request_id=request, p_entries=entries)
+            return job
+
+        return made
+
+    @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+    def test_it_is_read_when_it_is_opened(self, booked, jobs, status: str):
+        job = booked(2, status)
+        test = jobs()
+        (card,) = costs(test)
+        assert card.label.replace("\\", "") == "What it cost · $0.0600"
+        assert not test.dataframe
+        test.session_state[f"cost_{job}"] = True
+        test.run()
+        (table,) = test.dataframe
+        first, second = table.value.to_dict("records")
+        assert (first["What"], second["What"]) == ("Passage 0", "Passage 1")
+        assert (first["Units"], first["Price"]) == ("100 characters", "$0.30/1000 chars")
+        assert (first["Service"], first["Model"], first["Cost, US dollars"]) == (
+            "Practice premium", "premium", "$0.0300",
+        )  # fmt: skip
+        assert not test.exception
+
+    def test_many_entries_are_turned_in_pages(self, booked, jobs):
+        job = booked(60)
+        test = jobs()
+        test.session_state[f"cost_{job}"] = True
+        test.run()
+        assert len(test.dataframe[0].value) == 50
+        test.button(key=f"ledger_{job}_older").click().run()
+        assert list(test.dataframe[0].value["What"]) == [f"Passage {number}" for number in range(50, 60)]
+
+    def test_jobs_that_booked_nothing_or_still_run_have_none(self, desk: World, booked, lost, jobs):
+        lost("completed")
+        desk.execute("update public.jobs set status = 'running' where id = %s", booked())
+        test = jobs()
+        assert not costs(test)
+
+    def test_finance_reads_it_too(self, booked, jobs):
+        booked()
+        assert len(costs(jobs("finance"))) == 1
+
+
+def costs(test) -> list:
+    return [card for card in test.expander if card.label.startswith("What it cost")]
+
+
+class TestReuseWhilePaused:
+    @pytest.fixture
+    def paused(self, desk: World, shop, lost):
+        """The practice voice is paused, and LINE was bought from it before."""
+        job, bought = lost("failed", "settled", cost_usd=Decimal("0.03"), media_path="parts/a.mp3")
+        part = desk.value(
+            "select private.part_hash(input, input -> 'chunks' ->> 0) from public.jobs where id = %s", job
+        )
+        desk.execute("update public.purchases set part_hash = %s where id = %s", part, bought)
+        desk.execute("update public.cost_holds set state = 'released', held_usd = 0 where job_id = %s", job)
+        desk.pause(shop[0], "practice", "premium")
+
+    @pytest.fixture
+    def voice(self, desk: World, shop, open_page):
+        def typed(text: str):
+            test = open_page(shop[2], "voice", slug(desk, shop[1]))
+            test.radio(key="voice_provider").set_value("practice")
+            test.text_area(key="voice_text").set_value(text)
+            return test.run()
+
+        return typed
+
+    @pytest.mark.usefixtures("paused")
+    def test_what_was_bought_before_is_made_again_for_nothing(self, desk: World, shop, voice):
+        test = voice(LINE)
+        button = test.button(key="voice_generate")
+        assert button.label == "Generate · free"
+        assert not button.disabled
+        assert "This model is paused" not in texts(test)
+        before = desk.value("select count(*) from public.jobs")
+        button.click().run()
+        assert not test.exception
+        assert desk.value("select count(*) from public.jobs") == before + 1
+        assert desk.value("select coalesce(sum(held_usd), 0) from public.cost_holds") == 0
+
+    @pytest.mark.usefixtures("paused")
+    def test_what_would_have_to_be_bought_is_not(self, voice):
+        test = voice(f"{LINE}\nAnd something new.")
+        assert "This model is paused" in texts(test)
+        assert "voice_generate" not in keys(test)
+
+    def test_a_pause_that_began_a_moment_ago_is_said(self, desk: World, shop, voice):
+        """What pages remember of pauses may be half a minute old."""
+        test = voice(LINE)
+        desk.pause(shop[0], "practice", "premium")
+        test.text_area(key="voice_text").set_value("Another text.").run()
+        assert "paused" in texts(test)
+        assert "voice_generate" not in keys(test)
+
+
 class TestUnclear:
     def test_a_manager_buys_again_in_two_clicks_beside_the_amount(self, desk: World, lost, jobs):
         job, bought = lost("failed", "unclear")
@@ -162,7 +268,7 @@ def test_the_voice_list_is_a_kind_of_job(desk: World, jobs, shop):
 @pytest.fixture
 def admin(desk: World, shop, open_page):
     desk.service("elevenlabs", {"id": "v3", "name": "Eleven v3"}, account_id=shop[0])
-    return open_page(desk.person(shop[0], "admin"), "admin", slug(desk, shop[1]))
+    return open_page(desk.person(shop[0], "admin"), "admin", slug(desk, shop[1]), part="Prices")
 
 
 def price_of(desk: World, shop) -> Decimal | None:
@@ -220,7 +326,7 @@ class TestPrices:
 class TestPausedModels:
     def test_a_pause_shows_its_bill_and_ends_with_a_reason(self, desk: World, shop, open_page):
         desk.pause(shop[0], "elevenlabs", "v3", 100, 250)
-        test = open_page(desk.person(shop[0], "admin"), "admin", slug(desk, shop[1]))
+        test = open_page(desk.person(shop[0], "admin"), "admin", slug(desk, shop[1]), part="Prices")
         assert "100 units were announced for 100 characters, and 250 were billed (×2.5)" in texts(test)
         submit(test, "Confirm the price")
         assert "Say why" in texts(test)

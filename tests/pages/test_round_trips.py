@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from services.database.connect import Doors
 from services.database.door import Database
 from services.speech import dictionary
-from tests.builders import World
+from tests.builders import World, entry
 from tests.pages.conftest import half_a_minute_later, slug, texts
 from tests.pages.test_voices import FLASH, LINE, V3, buy
 from ui import recent
@@ -98,12 +99,38 @@ def again(test, counter: Counter) -> list[str]:
 
 
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("page", ["overview", "voice", "jobs", "admin"])
+@pytest.mark.parametrize("page", ["overview", "voice", "jobs", "admin", "audit"])
 def test_a_page_shown_again_asks_at_most_three_times(opened, counter: Counter, page: str):
     test = opened(page)
     assert len(again(test, counter)) <= GOAL
     half_a_minute_later()
     assert len(again(test, counter)) >= GOAL, "the counter sees what is asked"
+
+
+@pytest.mark.usefixtures("busy")
+def test_jobs_are_asked_for_once_by_whoever_opens_the_page(opened, counter: Counter):
+    """Beside what the shell asks on every page."""
+    test = opened("jobs")
+    half_a_minute_later()
+    assert set(again(test, counter)) - {"count Notice"} == {"my_stores", "jobs_desk"}
+    assert len(counter.asked) <= GOAL
+    assert again(test, counter) == ["jobs_desk"]
+
+
+@pytest.mark.usefixtures("busy")
+def test_what_a_job_cost_is_asked_once_and_only_when_opened(desk: World, shop, opened, counter: Counter):
+    job = desk.value("select id from public.jobs where status = 'failed' limit 1")
+    worker, hold = desk.as_worker(), uuid4()
+    worker.call("hold_cost", p_request_id=hold, p_profile_id=shop[1], p_estimate_usd=Decimal("1"),
+                p_service="practice", p_job_id=job)  # fmt: skip
+    worker.call("settle_cost", p_request_id=hold, p_entries=[entry(preview="One."), entry(preview="Two.")])
+    test = opened("jobs")
+    read = {"select CostEntry", "select _Details"}
+    assert not read & set(again(test, counter))
+    test.session_state[f"cost_{job}"] = True
+    assert read <= set(again(test, counter))
+    assert len(again(test, counter)) <= GOAL
+    assert not read & set(counter.asked)
 
 
 def test_another_text_is_priced_in_one_question(opened, counter: Counter):

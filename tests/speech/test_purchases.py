@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from services import desks
 from services.errors import AppError, ModelPaused, PriceMissing, PurchaseUnclear, StorageFull
 from services.jobs import attempt, queue
 from services.jobs.handlers import HANDLERS
@@ -290,7 +291,7 @@ def test_without_a_list_a_lost_answer_is_unclear_and_never_bought_again_without_
     decisions.buy_again(shop.database, job_id)
     assert run()["status"] == "completed"
     assert len(fake.bill) == 2
-    (question,) = decisions.unclear(shop.database, shop.account)
+    ((question,),) = (spent.unclear for spent in desks.jobs(shop.database, shop.account).spent.values())
     admin = world.as_person(world.person(shop.account, "admin"))
     decisions.decide(admin, question.id, billed=True, reason="It stands on the invoice.")
     vendor.assert_books_equal_the_bill(world, fake)
@@ -452,7 +453,7 @@ def test_a_key_that_may_not_read_the_history_leaves_the_call_to_a_person(world, 
     assert run()["status"] == "pending"
     world.execute("update public.purchases set deadline = now() - interval '1 hour'")
     assert run()["status"] == "failed"
-    (question,) = decisions.unclear(shop.database, shop.account)
+    ((question,),) = (spent.unclear for spent in desks.jobs(shop.database, shop.account).spent.values())
     admin = world.as_person(world.person(shop.account, "admin"))
     decisions.decide(admin, question.id, billed=True, reason="The vendor's own page shows it.")
     vendor.assert_books_equal_the_bill(world, fake)

@@ -252,7 +252,10 @@ class TestHeaders:
         policy = gate.headers(project)["content-security-policy"]
         rules = {name: set(sources) for name, *sources in (rule.split() for rule in policy.split("; "))}
         assert rules["media-src"] - {project} == {"'self'", "blob:", "https:"}
-        assert [name for name, sources in rules.items() if {"http:", "https:", "*"} & sources] == ["media-src"]
+        assert [name for name, sources in rules.items() if {"http:", "https:", "*"} & sources] == [
+            "img-src",
+            "media-src",
+        ]
         assert [name for name, sources in rules.items() if name.startswith("script-")] == ["script-src"]
         assert rules["script-src"] == {"'self'"}
 

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from itertools import count
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from services import identity
+from services import identity, people
 from services.config import settings
 from services.database import connect
 from services.jobs import worker
@@ -174,15 +175,13 @@ class TestSignIn:
         )
         assert cookie(answer)["clipdesk"].value != secret
 
-    def test_a_one_time_password_leads_to_a_new_one(self, shared_desk, anna, app, host):
-        shared_desk.execute("update auth.users set must_change = true where id = %s", anna.id)
-        secret = cookie(self.send(app, host, anna))["clipdesk"].value
+    def test_whose_new_password_was_refused_chooses_another_before_anything_else(self, shared_desk, anna, app):
+        secret = session(anna.id)
+        shared_desk.execute("update private.sessions set must_change = true where person_id = %s", anna.id)
         assert browser(app, secret).get("/voice").headers["location"] == "/password"
-        page = browser(app, secret).get("/password")
-        assert "You signed in with a one-time password." in page.text
-        done = browser(app, secret).post("/password", data={"password": "a new long password"}, headers=OURS)
-        assert (done.status_code, done.headers["location"]) == (303, "/")
-        assert browser(app, secret).get("/voice").text == INSIDE
+        page = browser(app, secret).get("/password").text
+        assert "too easy to guess" in page
+        assert "Present password" not in page
 
     def test_the_database_away_is_no_wrong_password(self, anna, app, host, monkeypatch):
         monkeypatch.setattr(connect, "_current", [])
@@ -206,7 +205,7 @@ class TestSignIn:
         assert client.post("/sign-in", data={"email": "x" * 2_000_000}, headers=OURS).status_code == 400
 
 
-FORMS = ["/sign-in", "/sign-out", "/password", "/start/company", "/start/demo", "/demo/enter"]
+FORMS = ["/sign-in", "/sign-out", "/password", "/welcome", "/start/company", "/start/demo", "/demo/enter"]
 
 
 class TestForeignForms:
@@ -247,6 +246,76 @@ class TestForeignForms:
         assert "set-cookie" not in answer.headers
         assert browser(app, secret).get("/").text == INSIDE
         assert shared_desk.rows("select from public.jobs") == []
+
+
+class TestWelcome:
+    @pytest.fixture
+    def link(self, shared_desk, anna) -> str:
+        """Ben's, with which he becomes a colleague of Anna's."""
+        admin = identity.load(session(shared_desk.person(anna.account, "admin")))
+        made = people.invite(
+            admin, anna.account, name="Ben", email=f"ben-{uuid4()}@example.test", role="finance", profile_ids=[]
+        )
+        return made.link.path.get_secret_value()
+
+    def send(self, app, link, password=PASSWORD, **changes):
+        form = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
+        return browser(app).post("/welcome", data={**form, "password": password, **changes}, headers=OURS)
+
+    def test_who_follows_a_link_chooses_a_password_and_is_in(self, anna, app, link):
+        for _ in range(2):
+            page = browser(app).get(link)
+            assert page.status_code == 200
+            assert "Welcome to Clipdesk" in page.text
+            assert page.headers["cache-control"] == "no-store"
+            assert page.headers["referrer-policy"] == "same-origin"
+        answer = self.send(app, link)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        secret = cookie(answer)["clipdesk"].value
+        assert identity.load(secret).name == "Ben"
+        assert browser(app, secret).get("/").text == INSIDE
+
+    def test_used_up_it_says_so_at_once(self, anna, app, link):
+        self.send(app, link)
+        for answer in (browser(app).get(link), self.send(app, link)):
+            assert answer.status_code == 422
+            assert "This link was used before." in answer.text
+            assert "set-cookie" not in answer.headers
+            assert "/forgot" not in answer.text  # nobody mails here
+            assert 'href="/sign-in"' in answer.text
+
+    def test_a_short_password_is_refused_beside_its_field_and_the_link_stays_good(self, anna, app, link):
+        answer = self.send(app, link, "hunter2")
+        assert answer.status_code == 422
+        assert 'id="password-error">A password has 10 to 200 characters.' in answer.text
+        assert "hunter2" not in answer.text
+        assert self.send(app, link).status_code == 303
+
+    @pytest.mark.parametrize("changes", [{"token_hash": "x"}, {"token_hash": ""}, {"type": "recovery"}, {"type": "x"}])
+    def test_what_is_no_link_is_said(self, anna, app, link, changes):
+        answer = self.send(app, link, **changes)
+        assert answer.status_code == 422
+        assert "This link is not complete." in answer.text
+        assert "set-cookie" not in answer.headers
+
+    def test_without_anything_it_is_no_link_either(self, shared_desk, app):
+        assert "This link is not complete." in browser(app).get("/welcome").text
+
+    def test_nothing_typed_becomes_markup(self, shared_desk, app):
+        nasty = '"><script>alert(1)</script>'
+        page = browser(app).get("/welcome", params={"token_hash": nasty, "type": nasty}).text
+        page += browser(app).post("/welcome", data={"token_hash": nasty, "type": "invite"}, headers=OURS).text
+        assert "<script" not in page
+
+    def test_the_database_away_is_no_bad_link(self, anna, app, link, monkeypatch):
+        with monkeypatch.context() as away:
+            away.setattr(connect, "_current", [])
+            assert browser(app).get(link).status_code == self.send(app, link).status_code == 503
+        assert self.send(app, link).status_code == 303
+
+    def test_a_forgotten_password_is_nothing_to_mail_about(self, anna, app):
+        assert "/forgot" not in browser(app).get("/sign-in").text
+        assert browser(app).get("/forgot").headers["location"] == "/sign-in"
 
 
 class TestSignOut:

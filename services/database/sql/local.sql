@@ -1,6 +1,8 @@
 -- Local accounts on plain Postgres: the functions that only the login clipdesk_app may run. Run again at each start.
 create schema if not exists local;
 grant usage on schema local, private to clipdesk_app;
+drop function if exists local.add_person(jsonb);  -- of earlier versions
+drop function if exists local.new_login(uuid, text, text, text, boolean);
 
 -- The password hash behind an address; no row when there is none. The caller spends the same time either way.
 create or replace function local.password_of(p_email text) returns jsonb
@@ -55,16 +57,14 @@ begin
     if found then
         v_secret := p_previous;
     else
-        insert into private.sessions (secret_hash, person_id, expires_at, address, agent, must_change)
-        select private.hash_secret(p_secret), p.id, v_expires, p_address, left(p_agent, 200),
-               coalesce(u.must_change, false)
-        from public.people p left join auth.users u on u.id = p.id
-        where p.id = p_person_id and p.deactivated_at is null;
+        insert into private.sessions (secret_hash, person_id, expires_at, address, agent)
+        select private.hash_secret(p_secret), p.id, v_expires, p_address, left(p_agent, 200)
+        from public.people p where p.id = p_person_id and p.deactivated_at is null;
         if not found then
             perform private.fail('PT401', 'This account is not active.');
         end if;
     end if;
-    perform private.audit_everywhere(p_person_id, 'signed_in');
+    perform private.note_sign_in(p_person_id);
     return v_secret;
 end $$;
 
@@ -77,13 +77,13 @@ $$;
 create or replace function local.set_password(p_hash text, p_keep_secret text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-    update auth.users u set encrypted_password = p_hash, must_change = false where u.id = auth.uid();
+    update auth.users u set encrypted_password = p_hash where u.id = auth.uid();
     if not found then
         perform private.fail('PT404', 'There is no password to change.');
     end if;
     delete from private.sessions s
     where s.person_id = auth.uid() and s.secret_hash <> private.hash_secret(p_keep_secret);
-    update private.sessions s set must_change = false where s.person_id = auth.uid();
+    perform private.withdraw_links(auth.uid());
     perform private.audit_everywhere(auth.uid(), 'password_changed');
 end $$;
 
@@ -99,40 +99,53 @@ begin
     if not local.first_start() then
         perform private.fail('PT409', 'This installation already has a company. Sign in instead.');
     end if;
-    perform local.new_login((p ->> 'person_id')::uuid, p ->> 'name', p ->> 'email', p ->> 'hash', false);
+    begin
+        insert into auth.users (id, email, encrypted_password)
+        values ((p ->> 'person_id')::uuid, btrim(p ->> 'email'), p ->> 'hash');
+        insert into public.people (id, email, name)
+        values ((p ->> 'person_id')::uuid, btrim(p ->> 'email'), btrim(p ->> 'name'));
+    exception when unique_violation then
+        perform private.fail('PT409', 'A person with this e-mail address already exists.');
+    end;
     perform private.create_company(p - 'hash');
 end $$;
 
-create or replace function local.new_login(p_person_id uuid, p_name text, p_email text, p_hash text, p_must_change boolean)
-returns void language plpgsql set search_path = '' as $$
-begin
-    insert into auth.users (id, email, encrypted_password, must_change)
-    values (p_person_id, btrim(p_email), p_hash, p_must_change);
-    insert into public.people (id, email, name) values (p_person_id, btrim(p_email), btrim(p_name));
-exception when unique_violation then
-    perform private.fail('PT409', 'A person with this e-mail address already exists.');
-end $$;
-revoke execute on function local.new_login(uuid, text, text, text, boolean) from public;
+-- Links that an admin handed over: the hash of the secret is the permission. ---------------------------------------------
 
--- An admin (in the claims) adds a person with a one-time password: {account_id, person_id, name, email, hash, role,
--- profile_ids}.
-create or replace function local.add_person(p jsonb) returns void
+-- The person behind a link that still works; whoever uses it comes one after the other.
+create or replace function local.look_at_link(p_token_hash text, p_kind text) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
-    v_account uuid := (p ->> 'account_id')::uuid;
-    v_person  uuid := (p ->> 'person_id')::uuid;
+    v_link private.invitations;
 begin
-    if v_account not in (select private.my_account_ids()) then
-        perform private.fail('PT404', 'Company not found.');
-    elsif v_account not in (select private.my_account_ids('{admin}')) then
-        perform private.fail('PT403', 'Only an admin adds people.');
+    select * into v_link from private.invitations i where i.token_hash = p_token_hash and i.kind = p_kind for update;
+    if not found then
+        perform private.fail('PT400', 'This link is not complete. Copy it once more, to its last letter.');
+    elsif v_link.used_at is not null then
+        perform private.fail('PT400', 'This link was used before. Sign in with the password that was chosen.');
+    elsif v_link.withdrawn_at is not null then
+        perform private.fail('PT400', 'This link was withdrawn or replaced by a newer one. Ask an admin of your company.');
+    elsif v_link.expires_at <= private.utc_now() then
+        perform private.fail('PT400', 'This link has run out. Ask an admin of your company for a new one.');
+    elsif private.is_let_go(v_link.person_id) then
+        perform private.fail('PT400', 'This account is not active. Ask an admin of your company.');
     end if;
-    perform local.new_login(v_person, p ->> 'name', p ->> 'email', p ->> 'hash', true);
-    insert into public.members (account_id, person_id, role) values (v_account, v_person, p ->> 'role');
-    insert into public.profile_members (account_id, profile_id, person_id)
-    select v_account, x::uuid, v_person from jsonb_array_elements_text(p -> 'profile_ids') x where p ->> 'role' = 'manager';
-    perform private.audit(v_account, 'person_added', p ->> 'email', null, null, null,
-                          jsonb_build_object('role', p ->> 'role', 'stores', p -> 'profile_ids'));
+    return v_link.person_id;
+end $$;
+
+-- Set the password of a link's person; the link is used up, their sessions end. Returns who it is.
+create or replace function local.use_link(p_token_hash text, p_kind text, p_hash text) returns uuid
+language plpgsql security definer set search_path = '' as $$
+declare
+    v_person uuid := local.look_at_link(p_token_hash, p_kind);
+begin
+    update private.invitations i set used_at = private.utc_now() where i.token_hash = p_token_hash;
+    perform private.withdraw_links(v_person);
+    update auth.users u set encrypted_password = p_hash where u.id = v_person;
+    delete from private.sessions s where s.person_id = v_person;
+    perform private.audit_everywhere(
+        v_person, case p_kind when 'invite' then 'invitation_accepted' else 'password_changed' end);
+    return v_person;
 end $$;
 
 -- The demo company: ask for it, watch it, enter it as one of its people.
@@ -158,7 +171,7 @@ language sql stable security definer set search_path = '' as $$
                        join public.profiles s on s.id = pm.profile_id where pm.person_id = p.id))
                        order by m.role, p.name)
                    from public.accounts a join public.members m on m.account_id = a.id
-                   join public.people p on p.id = m.person_id where a.is_demo))
+                   join public.people p on p.id = m.person_id where a.is_demo and m.deactivated_at is null))
 $$;
 
 -- Whether all of the person's companies are the demo: nobody with real work is entered without a password.
@@ -173,4 +186,5 @@ revoke execute on all functions in schema local from public;
 grant execute on function local.password_of(text), local.count_try(text, integer, integer),
     local.forget_tries(text, text), local.start_session(uuid, text, text, integer, text, text),
     local.note_failed_sign_in(text), local.set_password(text, text), local.first_start(), local.create_company(jsonb),
-    local.add_person(jsonb), local.request_demo(), local.demo_state(), local.is_demo_person(uuid) to clipdesk_app;
+    local.look_at_link(text, text), local.use_link(text, text, text), local.request_demo(), local.demo_state(),
+    local.is_demo_person(uuid) to clipdesk_app;

@@ -36,7 +36,7 @@ create table if not exists auth.users (
     id                 uuid primary key,
     email              text not null,
     encrypted_password text,                          -- argon2id; null: cannot sign in with a password
-    must_change        boolean not null default false, -- a one-time password was given
+    must_change        boolean not null default false, -- the link in the mail is not followed yet
     created_at         timestamptz not null default now()
 );
 create unique index if not exists users_email on auth.users (lower(email));

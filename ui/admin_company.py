@@ -1,0 +1,79 @@
+"""For admins: the company's own name and time zone, what new stores start with, and the end of the demo."""
+
+from decimal import Decimal
+
+import streamlit as st
+
+from services import demo, identity, stores
+from services.bulk import tables
+from services.errors import InvalidInput
+from services.stores import Company
+from ui import formats, forms, limits, sections, session
+from ui.session import Operator
+
+FORM = "company"
+
+
+def show(operator: Operator) -> None:
+    st.header("Company")
+    company = stores.company(session.recently(operator), operator.account_id)
+    version = sections.seen(FORM, "name", company.version)
+    zones = sorted(identity.timezones())
+    with st.form(FORM, border=True):
+        name = st.text_input("Company name", value=company.name, key=sections.key(FORM, "name"))
+        forms.beside("company.name")
+        place = zones.index(company.timezone) if company.timezone in zones else zones.index("UTC")
+        timezone = st.selectbox("Time zone", zones, index=place, key=sections.key(FORM, "timezone"))
+        forms.beside("company.timezone")
+        kind, typed = limits.ask(
+            "New stores start with", sections.key(FORM, "kind"), sections.key(FORM, "amount"),
+            company.new_store_quota_usd,
+        )  # fmt: skip
+        forms.beside("company.new_store_quota_usd")
+        sent = st.form_submit_button("Save", type="primary")
+        forms.beside("company.")
+    if st.session_state.get("company_told"):
+        st.info(formats.plain(_now(company)), icon=":material/history:")
+    if sent:
+        saved = sections.save(operator, FORM, lambda: _save(operator, name, timezone, kind, typed, version))
+        st.session_state["company_told"] = "company_seen" not in st.session_state and not saved
+        if saved:
+            identity.sessions.forget(operator.person.id)  # its copy has the old name for up to ten seconds
+            st.toast("Company saved.", icon=":material/check:")
+        st.rerun()
+    _erase_demo(operator)
+
+
+def _now(company: Company) -> str:
+    start = limits.words(company.new_store_quota_usd)
+    return f"It says now: {company.name}, {company.timezone}, new stores: {start}. Saving again replaces that."
+
+
+def _save(operator: Operator, name: str, timezone: str, kind: str, typed: str, version: int) -> None:
+    amount = limits.amount(kind, typed, "new_store_quota_usd")
+    try:
+        quota = Decimal(tables.limit(amount)) if kind == limits.LIMIT else Decimal(0)
+    except tables.Unfit as exc:
+        raise InvalidInput("Type an amount in US dollars, such as 25.00.", "new_store_quota_usd") from exc
+    stores.save_company(
+        operator.database, operator.account_id, name=name, timezone=timezone, new_store_quota=quota,
+        version=version,
+    )  # fmt: skip
+
+
+def _erase_demo(operator: Operator) -> None:
+    if not operator.membership.is_demo:
+        return
+    st.header("Demo company")
+    with st.container(border=True):
+        made = session.dashboard(operator, None, "all")
+        st.write(
+            f"Erasing removes its {len(made.stores)} stores with {made.stats.projects_count:,} projects, "
+            f"{made.stats.clips_count:,} clips, {made.stats.speech_count:,} speeches and all costs and people. "
+            "Your own company is not touched."
+        )
+        sure = st.checkbox("Erase everything of the demo company", key="demo_sure")
+        if st.button("Erase the demo company", key="demo_erase", disabled=not sure, icon=":material/delete_forever:"):
+            demo.erase(operator.database, operator.account_id)
+            st.success("The demo company is gone. [Continue](/sign-in)")
+            st.stop()

@@ -1,0 +1,193 @@
+"""For admins: stores, people, assignments and quotas from CSV files, looked at before they are taken."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from services import stores
+from services.bulk import importing, tables, writing
+from services.bulk.importing import Effect, Imported, Preview
+from services.bulk.reading import MOST_BYTES, MOST_ROWS, Problem, Sheet
+from services.bulk.tables import TABLES, Kind
+from ui import formats, forms, sections, session
+from ui.session import Operator
+
+SHOWN = 200  # rows of a table in the preview
+DOES = {"new": "New", "changed": "Changed", "same": "As it is", "invited": "Invitation under way"}
+
+
+def show(operator: Operator) -> None:
+    st.header("Import")
+    _done()
+    _templates(operator)
+    files = st.file_uploader(
+        "CSV files, one of each kind at most", accept_multiple_files=True, key=sections.key("import", "files"),
+        help=f"Up to {MOST_ROWS:,} rows and {MOST_BYTES // 1_000_000} MB. Commas, semicolons or tabs; "
+             "UTF-8, UTF-16 or Windows-1252.",
+    )  # fmt: skip
+    forms.beside("import.files", "import.")
+    if files:
+        _look(operator, [(file.name, file.getvalue()) for file in files])
+
+
+def _templates(operator: Operator) -> None:
+    st.caption(
+        "All files together are taken, or none. Stores are known by their number, people by their e-mail address: "
+        "what is there already is changed, the same files again change nothing, and nobody is taken out of a store."
+    )
+    with st.container(horizontal=True):
+        for kind in TABLES:
+            st.download_button(
+                f"Template: {kind}", writing.template(kind), f"{kind}.csv", "text/csv", key=f"template_{kind}",
+                on_click="ignore", icon=":material/download:",
+            )  # fmt: skip
+        records = stores.of_company(session.recently(operator), operator.account_id)
+        for kind, content in (("stores", writing.stores(records)), ("quotas", writing.quotas(records))):
+            st.download_button(
+                f"Present {kind}", content, f"present-{kind}.csv", "text/csv", key=f"present_{kind}",
+                on_click="ignore", icon=":material/table_view:",
+            )  # fmt: skip
+    with st.expander("What the columns hold", icon=":material/help:"):
+        for kind, columns in TABLES.items():
+            names = ", ".join(column.name if column.needed else f"{column.name} (may be empty)" for column in columns)
+            st.text(f"{kind}: {names}")
+        st.text(f'limit: "{tables.NO_LIMIT}" or US dollars a month such as 25.00. stores: numbers with blanks between.')
+
+
+# Before ---------------------------------------------------------------------------------------------------------------
+
+
+def _look(operator: Operator, files: Sequence[tuple[str, bytes]]) -> None:
+    sheets, errors = importing.open_files(files)
+    for error in errors:
+        st.error(formats.plain(str(error)), icon=":material/error:")
+    if not sheets:
+        return
+    for sheet in sheets:
+        st.text(f"{sheet.name}: {len(sheet.rows):,} {sheet.kind}, read as {sheet.encoding} with {sheet.separator}s")
+    found = importing.preview(operator.database, operator.account_id, sheets)
+    if found.wrong:
+        _problems(found)
+    for sheet in sheets:
+        _rows(sheet, found)
+    if found.wrong or errors:
+        return
+    if not found.changes:
+        st.info("Everything in these files is as it is already.", icon=":material/check:")
+    elif st.button(f"Import {found.changes:,} changes", key="import_send", type="primary", icon=":material/upload:"):
+        _take(operator, sheets)
+
+
+def _problems(found: Preview) -> None:
+    st.error(
+        f"{found.wrong:,} {'cell is' if found.wrong == 1 else 'cells are'} wrong. Nothing is imported until all are "
+        "right: correct the files and upload them again.",
+        icon=":material/error:",
+    )
+    cells = {sheet.kind: sheet.cells for sheet in found.sheets}
+    rows = [_wrong(problem, cells[problem.kind].get(problem.row, {})) for problem in found.problems]
+    st.dataframe(rows, hide_index=True, alt="Cells that are wrong, with their row, column and why")
+    if found.wrong > len(rows):
+        st.caption(f"The first {len(rows):,} of {found.wrong:,}.")
+
+
+def _wrong(problem: Problem, cells: dict[str, str]) -> dict[str, str | int]:
+    return {
+        "File": problem.kind,
+        "Row": problem.row,
+        "Column": problem.column,
+        "Cell": cells.get(problem.column, ""),
+        "What is wrong": problem.message,
+    }
+
+
+def _rows(sheet: Sheet, found: Preview) -> None:
+    """The file's first rows as they stand in it, what is wrong or would be done beside them."""
+    effects = {effect.row: effect for effect in found.effects if effect.kind == sheet.kind}
+    wrong: dict[int, list[str]] = {}
+    for problem in found.problems:
+        if problem.kind == sheet.kind:
+            wrong.setdefault(problem.row, []).append(f"{problem.column}: {problem.message}".removeprefix(": "))
+    lines = sorted(sheet.cells, key=lambda line: (line not in wrong, line))
+    rows = [
+        {"Row": line, "Outcome": " ".join(wrong.get(line, [])) or _does(effects.get(line)), **sheet.cells[line]}
+        for line in lines[:SHOWN]
+    ]
+    st.subheader(sheet.kind.capitalize())
+    st.dataframe(rows, hide_index=True, alt=f"Rows of {sheet.kind} with what becomes of each")
+    if len(lines) > SHOWN:
+        st.caption(f"The first {SHOWN} of {len(lines):,} rows.")
+
+
+def _does(effect: Effect | None) -> str:
+    if effect is None:
+        return ""
+    if effect.does != "changed" or not effect.after:
+        return DOES[effect.does]
+    return "; ".join(
+        f"{field}: {_value(effect.kind, (effect.before or {}).get(field))} → {_value(effect.kind, after)}"
+        for field, after in effect.after.items()
+    )
+
+
+def _value(kind: Kind, value: object) -> str:
+    if kind == "quotas":
+        return f"${value}" if float(str(value)) else tables.NO_LIMIT
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "empty")
+
+
+# After ----------------------------------------------------------------------------------------------------------------
+
+
+def _take(operator: Operator, sheets: Sequence[Sheet]) -> None:
+    def run() -> None:
+        st.session_state["imported"] = importing.take(operator.database, operator.account_id, sheets)
+
+    if sections.save(operator, "import", run):
+        st.toast("Imported.", icon=":material/check:")
+    st.rerun()
+
+
+def _done() -> None:
+    """What the last import did, with the links to hand over, until it is dismissed."""
+    done: Imported | None = st.session_state.get("imported")
+    if done is None:
+        return
+    with st.container(border=True):
+        st.success(
+            f"Imported: {done.stores:,} stores, {done.people:,} people, {done.assignments:,} assignments and "
+            f"{done.quotas:,} quotas were new or changed.",
+            icon=":material/check:",
+        )
+        links = [person for person in done.added if person.link]
+        if mailed := sum(person.mailed for person in done.added):
+            st.text(f"{mailed:,} invitations are on their way by mail; see Jobs.")
+        if links:
+            st.warning(
+                f"{len(links):,} people need their link to choose a password. Nobody can read the links again: "
+                "download them now and hand each to its person. New ones can be made under People.",
+                icon=":material/key:",
+            )
+            st.download_button(
+                "Download the links", _links(links), f"links-{datetime.now(UTC):%Y-%m-%d}.csv", "text/csv",
+                key="import_links", on_click="ignore", icon=":material/download:", type="primary",
+            )  # fmt: skip
+        if st.button("Done", key="import_done"):
+            del st.session_state["imported"]
+            st.rerun()
+
+
+def _links(added: Sequence[importing.Added]) -> bytes:
+    base = str(st.context.url or "").partition("/admin")[0].rstrip("/")
+    rows = [
+        [
+            person.name,
+            person.email,
+            base + person.link.path.get_secret_value(),
+            f"{person.link.expires_at:%Y-%m-%d %H:%M} UTC",
+        ]
+        for person in added
+        if person.link
+    ]
+    return writing.to_csv(["name", "email", "link", "valid until"], rows)

@@ -1,0 +1,346 @@
+"""For admins: who works for the company, how they are let in, changed, stopped and let go."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import streamlit as st
+
+from services import identity, people
+from services.bulk import writing
+from services.config import settings
+from services.errors import AppError
+from services.identity import Role
+from services.people import Link, Member, Outcome
+from services.profiles import Store
+from ui import formats, forms, session
+from ui.session import Operator
+
+ROLES: dict[Role, str] = {
+    "manager": "Manager: speaks and publishes for chosen stores",
+    "finance": "Finance: reads costs of all stores",
+    "admin": "Admin: everything",
+}
+SHOWN = 20  # people a page
+NAMED = 3  # stores named in a line
+HANDED, OPENED = "people_handed", "person_opened"  # what the one open dialog is about
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A link as the admin hands it over."""
+
+    name: str
+    email: str
+    address: str = field(repr=False)
+    until: str
+    mailed: str = ""  # what became of the mail with it, where there is a mail server
+
+
+def show(operator: Operator) -> None:
+    stores = session.stores(operator)
+    members = people.of_company(operator.database, operator.account_id)
+    if handed := st.session_state.get(HANDED):
+        _links(handed)
+    elif opened := st.session_state.get(OPENED):
+        _person(opened, stores)
+    _form(operator, stores)
+    _list(operator, members, stores)
+
+
+# Letting somebody in ----------------------------------------------------------------------------------------------
+
+
+def _form(operator: Operator, stores: Sequence[Store]) -> None:
+    st.header("Invite a person")
+    names = _labels(stores)
+    with st.form("person", border=True):
+        name = st.text_input("Name", key="person_name")
+        forms.beside("person.name")
+        email = st.text_input("E-mail", key="person_email")
+        forms.beside("person.email")
+        role = st.radio("Role", list(ROLES), format_func=_role_words, key="person_role")
+        forms.beside("person.role")
+        chosen = st.multiselect(
+            "Stores (managers only)", list(names), format_func=names.__getitem__, key="person_stores"
+        )
+        forms.beside("person.stores")
+        sent = st.form_submit_button(
+            "Send invitation" if identity.by_mail() else "Make invitation link", type="primary"
+        )
+        forms.beside("person.")
+    if sent:
+        if forms.attempt("person", lambda: _invite(operator, name, email, role, chosen)):
+            for key in ("person_name", "person_email", "person_stores"):
+                st.session_state.pop(key, None)
+            session.forget_numbers(operator)
+        st.rerun()
+
+
+def _invite(operator: Operator, name: str, email: str, role: Role, stores: Sequence[str]) -> None:
+    made = people.invite(
+        operator.person, operator.account_id, name=name, email=email, role=role,
+        profile_ids=[UUID(store) for store in stores] if role == "manager" else [],
+    )  # fmt: skip
+    _tell(operator, made, name.strip(), email.strip())
+
+
+def _tell(operator: Operator, made: Outcome, name: str, email: str) -> None:
+    """A link is shown until it was noted; a mail is said."""
+    if made.link:
+        handed = _handed(operator, made.link, name, email)
+        st.session_state[HANDED] = [replace(handed, mailed=_mailed(operator, made.link, handed))]
+    elif made.mailed:
+        st.toast(formats.plain(f"The mail to {email} is on its way; see Jobs."), icon=":material/outgoing_mail:")
+    else:
+        st.toast(formats.plain(f"{name} has a password already and can sign in."), icon=":material/check:")
+
+
+def _handed(operator: Operator, link: Link, name: str, email: str) -> Handed:
+    until = formats.moment(link.expires_at, operator.timezone)
+    return Handed(name, email, _origin() + link.path.get_secret_value(), until)
+
+
+def _origin() -> str:
+    """The app's own address: as it was set, else as this browser has it."""
+    page = urlsplit(st.context.url or "")
+    return settings().site_url or (f"{page.scheme}://{page.netloc}" if page.netloc else "")
+
+
+def _mailed(operator: Operator, link: Link, handed: Handed) -> str:
+    if operator.membership.is_demo:  # from there nothing leaves this machine
+        return ""
+    try:
+        sent = people.mail(operator.person, operator.membership.account_name, handed.email, link, handed.address)
+    except AppError as exc:
+        return f"It could not be mailed: {exc}"
+    return f"It was mailed to {handed.email} as well." if sent else ""
+
+
+def _forget_links() -> None:
+    st.session_state.pop(HANDED, None)
+
+
+@st.dialog("To hand over", width="medium", on_dismiss=_forget_links)
+def _links(handed: Sequence[Handed]) -> None:
+    """Shown until noted or dismissed: a click elsewhere must not take them away."""
+    st.write("Whoever follows a link chooses the password, once. Nobody can read it again later.")
+    if len(handed) > 1:
+        _file(handed)
+    for one in handed[:SHOWN]:
+        st.text(f"{one.name}, {one.email}: until {one.until}")
+        st.code(one.address, language=None, wrap_lines=True)
+        if one.mailed:
+            st.text(one.mailed)
+    if st.button("I have noted it", key="links_noted", type="primary"):
+        _forget_links()
+        st.rerun()
+
+
+def _file(handed: Sequence[Handed]) -> None:
+    st.download_button(
+        f"Download all {len(handed)} as CSV", as_csv(handed), "links.csv", "text/csv", key="links_file",
+        on_click="ignore", icon=":material/download:",
+    )  # fmt: skip
+
+
+def as_csv(handed: Sequence[Handed]) -> bytes:
+    """The links as a spreadsheet opens them."""
+    rows = [[one.name, one.email, one.address, one.until] for one in handed]
+    return writing.to_csv(["name", "email", "link", "until"], rows)
+
+
+# The list ---------------------------------------------------------------------------------------------------------
+
+
+def _list(operator: Operator, members: Sequence[Member], stores: Sequence[Store]) -> None:
+    st.header("People")
+    labels = _labels(stores)
+    words = (
+        st.text_input("Search people", key="people_search", placeholder="Name, e-mail, role or store").lower().split()
+    )
+    found = [m for m in members if all(word in _searched(m, labels) for word in words)]
+    _renew_all(operator, members)
+    for member in _page(found):
+        _line(operator, member, labels)
+    if not found:
+        st.info("Nobody matches. Search for a part of a name or address.", icon=":material/person_search:")
+
+
+def _searched(member: Member, labels: Mapping[str, str]) -> str:
+    return " ".join([member.name, member.email, member.role, *_stores_of(member, labels)]).lower()
+
+
+def _page(members: Sequence[Member]) -> Sequence[Member]:
+    pages = -(-len(members) // SHOWN)
+    if pages <= 1:
+        return members
+    at = st.pagination(pages, key="people_page")
+    return members[(at - 1) * SHOWN : at * SHOWN]
+
+
+def _line(operator: Operator, member: Member, labels: Mapping[str, str]) -> None:
+    who, place, state, button = st.columns([4, 4, 4, 2], vertical_alignment="center")
+    who.text(f"{member.name}\n{member.email}")
+    place.text(_place(member, labels))
+    state.text(_state(operator, member))
+    if not member.mail and button.button(
+        "Edit", key=f"edit_{member.id}", help=f"Edit {member.name}", icon=":material/edit:"
+    ):
+        st.session_state[OPENED] = member
+        st.rerun()
+
+
+def _place(member: Member, labels: Mapping[str, str]) -> str:
+    names = _stores_of(member, labels)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "\n".join(filter(None, [member.role.capitalize(), ", ".join(names[:NAMED]) + more]))
+
+
+def _state(operator: Operator, member: Member) -> str:
+    if member.deactivated_at:
+        return f"Deactivated {formats.moment(member.deactivated_at, operator.timezone)}"
+    if member.state == "invited" and member.invited_until:
+        return f"Invited until {formats.moment(member.invited_until, operator.timezone)}"
+    if member.state == "active" and member.signed_in_at:
+        return f"Active\nSigned in {formats.moment(member.signed_in_at, operator.timezone)}"
+    return {
+        "expired": "Invited; needs a new link",
+        "mailing": "Invitation on its way",
+        "unsent": "The invitation could not be mailed; see Jobs",
+    }.get(member.state, "Active\nNot signed in yet")
+
+
+def _role_words(role: Role) -> str:
+    return ROLES[role]
+
+
+def _labels(stores: Sequence[Store]) -> dict[str, str]:
+    return {str(store.id): store.label for store in stores}
+
+
+def _stores_of(member: Member, labels: Mapping[str, str]) -> list[str]:
+    """Archived ones are left out."""
+    return sorted(labels[str(store)] for store in member.profile_ids if str(store) in labels)
+
+
+def _renew_all(operator: Operator, members: Sequence[Member]) -> None:
+    """After an import many people wait for a link."""
+    waiting = [m for m in members if m.state == "expired"]
+    if identity.by_mail() or len(waiting) < 2:
+        return
+    if st.button(f"Make links for {len(waiting)} people who need one", key="people_links", icon=":material/link:"):
+        if forms.attempt("links", lambda: _hand_over(operator, waiting)):
+            session.forget_numbers(operator)
+        st.rerun()
+    forms.beside("links.")
+
+
+def _hand_over(operator: Operator, waiting: Sequence[Member]) -> None:
+    """Each link is shown although a later one fails: it ended the one before it."""
+    handed: list[Handed] = []
+    st.session_state[HANDED] = handed
+    for member in waiting:
+        made = people.renew_invitation(operator.person, operator.account_id, member.id)
+        if made.link:
+            handed.append(_handed(operator, made.link, member.name, member.email))
+
+
+# One person -------------------------------------------------------------------------------------------------------
+
+
+def _close() -> None:
+    st.session_state.pop(OPENED, None)
+    st.session_state.pop("form_error", None)
+
+
+@st.dialog("Edit a person", width="medium", on_dismiss=_close)
+def _person(member: Member, stores: Sequence[Store]) -> None:
+    """As they were when the dialog was opened: a change made meanwhile by somebody else is told when saving."""
+    operator = session.require("admin")
+    st.text(f"{member.name}, {member.email}")
+    st.caption(formats.plain(_state(operator, member).replace("\n", " · ")))
+    if member.id == operator.person.id:
+        st.info("Nobody changes their own role or access. Another admin of the company can.", icon=":material/lock:")
+        return
+    _role(operator, member, stores)
+    _access(operator, member)
+    _end(operator, member)
+    forms.beside("member.", "member.role", "member.stores")
+
+
+def _role(operator: Operator, member: Member, stores: Sequence[Store]) -> None:
+    labels = _labels(stores)
+    with st.form(f"member_{member.id}", border=False):
+        role = st.radio(
+            "Role", list(ROLES), index=list(ROLES).index(member.role), format_func=_role_words,
+            key=f"role_{member.id}_{member.version}",
+        )  # fmt: skip
+        chosen = st.multiselect(
+            "Stores (managers only)", list(labels), [str(s) for s in member.profile_ids if str(s) in labels],
+            format_func=labels.__getitem__, key=f"stores_{member.id}_{member.version}",
+        )  # fmt: skip
+        sent = st.form_submit_button("Save role and stores", type="primary")
+    if sent:
+        _do(operator, member, "Saved.", lambda: people.change(
+            operator.database, operator.account_id, member.id, role=role,
+            profile_ids=[UUID(store) for store in chosen], version=member.version,
+        ))  # fmt: skip
+
+
+def _access(operator: Operator, member: Member) -> None:
+    """Links, and the end of sessions."""
+    if member.deactivated_at:
+        return
+    with st.container(horizontal=True):
+        if member.awaited and st.button("New invitation link", key="member_renew", icon=":material/link:"):
+            _do(operator, member, None, lambda: _send(operator, member, people.renew_invitation))
+        if not member.awaited and st.button("Reset password", key="member_reset", icon=":material/lock_reset:"):
+            _do(operator, member, None, lambda: _send(operator, member, people.reset_password))
+        if not member.awaited and st.button("Sign out everywhere", key="member_out", icon=":material/logout:"):
+            run = lambda: people.sign_out(operator.database, operator.account_id, member.id)  # noqa: E731
+            _do(operator, member, "Signed out everywhere.", run)
+
+
+def _send(operator: Operator, member: Member, send: Callable[..., Outcome]) -> None:
+    made = send(operator.person, operator.account_id, member.id)
+    _tell(operator, made, member.name, member.email)
+
+
+def _end(operator: Operator, member: Member) -> None:
+    """Confirmed by a tick; each says what it does."""
+    if member.deactivated_at and st.button("Reactivate", key="member_reactivate", icon=":material/play_arrow:"):
+        _change(operator, member, "Reactivated.", people.reactivate)
+    st.divider()
+    if member.awaited:
+        st.caption("Withdrawn, the invitation's link leads nowhere, and the person leaves this list.")
+    else:
+        st.caption(
+            "Deactivated, a person can do nothing here until reactivated. Removed, they leave this list too, and a new "
+            "invitation would let them in again. What they did stays under their name either way."
+        )
+    sure = st.checkbox("I am sure", key=f"sure_{member.id}_{member.version}")
+    with st.container(horizontal=True):
+        if not member.deactivated_at and not member.awaited and st.button(
+            "Deactivate", key="member_deactivate", disabled=not sure, icon=":material/block:"
+        ):  # fmt: skip
+            _change(operator, member, "Deactivated.", people.deactivate)
+        label = "Withdraw invitation" if member.awaited else "Remove from company"
+        if st.button(label, key="member_remove", disabled=not sure, icon=":material/person_remove:"):
+            _change(operator, member, "Withdrawn." if member.awaited else "Removed.", people.remove)
+
+
+def _change(operator: Operator, member: Member, said: str, change: Callable[..., None]) -> None:
+    run = lambda: change(operator.database, operator.account_id, member.id, member.version)  # noqa: E731
+    _do(operator, member, said, run)
+
+
+def _do(operator: Operator, member: Member, said: str | None, run: Callable[[], object]) -> None:
+    """The dialog closes when it went well; else it stays, with the reason at its end."""
+    if forms.attempt("member", run):
+        session.forget_numbers(operator)
+        _close()
+        if said:
+            st.toast(formats.plain(f"{member.name}: {said}"), icon=":material/check:")
+        st.rerun()
