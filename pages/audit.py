@@ -1,7 +1,6 @@
 """Audit: who did what, when and from where. The filters are in the address, the store is the switcher's."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import streamlit as st
 
@@ -53,16 +52,22 @@ def distinct(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def export(operator: Operator, wanted: Wanted) -> None:
-    st.download_button(
-        "Export as CSV",
-        partial(audit.csv_file, operator.database, operator.account_id, wanted),
-        file_name="clipdesk-audit.csv",
-        mime="text/csv",
-        key="audit_export",
-        icon=":material/download:",
-        on_click="ignore",
-        help=f"What the filters leave, newest first, at most {audit.EXPORTED:,} entries.",
-    )
+    """The file is made by a run of its own, with the session of that moment; it is offered while the filters stay."""
+    place = (operator.account_id, wanted)
+    with st.container(horizontal=True):
+        if st.button(
+            "Prepare the file", key="audit_prepare", icon=":material/table_view:",
+            help=f"What the filters leave, newest first, at most {audit.EXPORTED:,} entries, as CSV.",
+        ):  # fmt: skip
+            content = audit.csv_file(operator.database, operator.account_id, wanted)
+            st.session_state["audit_file"] = (place, content)
+        if "audit_file" in st.session_state and st.session_state["audit_file"][0] != place:
+            del st.session_state["audit_file"]
+        if "audit_file" in st.session_state:
+            st.download_button(
+                "Export as CSV", st.session_state["audit_file"][1], "clipdesk-audit.csv", "text/csv",
+                key="audit_export", icon=":material/download:", on_click="ignore", type="primary",
+            )  # fmt: skip
 
 
 def scope(store: Store | None, zone: str) -> None:

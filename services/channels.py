@@ -28,9 +28,18 @@ def pinned(database: Database, profile_id: UUID) -> list[Channel]:
     return database.select(Channel, [("profile_id", "eq", profile_id)], order=[("name", "asc"), ("channel", "asc")])
 
 
-def pin(database: Database, profile_id: UUID, credential_id: UUID, channels: Sequence[str]) -> None:
-    """Pin these channels, and no others, to the store.
+def pin(
+    database: Database, profile_id: UUID, credential_id: UUID, channels: Sequence[str], *, seen: Sequence[str]
+) -> None:
+    """Pin these channels, and no others, to the store; `seen` are those that were pinned when this was decided.
 
-    Raises `NotAllowed`, `NotFound`, `Conflict` when one belongs to another store or is not shown any more.
+    Raises `NotAllowed`, `NotFound`, `Conflict` when others are pinned by now, or one belongs to another store or is
+    not shown any more.
     """
-    database.call("pin_channels", p_profile_id=profile_id, p_credential_id=credential_id, p_channels=list(channels))
+    database.call(
+        "pin_channels",
+        p_profile_id=profile_id,
+        p_credential_id=credential_id,
+        p_channels=list(channels),
+        p_seen=list(seen),
+    )

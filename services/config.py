@@ -201,13 +201,16 @@ class Settings(BaseSettings):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if text and not text.isprintable():
             raise ValueError("has a line break or an invisible character inside; copy it again")
+        if text and not text.isascii():
+            raise ValueError("may hold ASCII letters, digits and signs only; set another at the mail server")
         return value
 
     @field_validator("smtp_from")
     @classmethod
     def _sender(cls, value: str | None) -> str | None:
         address = parseaddr(value or "")[1]
-        if value and not (value.isprintable() and re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", address)):
+        good = address.isascii() and re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", address)
+        if value and not (good and value.isprintable()):
             raise ValueError("must be an e-mail address, such as Clipdesk <desk@example.com>")
         return value
 

@@ -13,7 +13,7 @@ from services import connections, vault
 from services.config import Settings
 from services.connections import Found, Provider
 from services.database.door import Database, Row
-from services.errors import AppError, Conflict, InvalidInput
+from services.errors import AppError, InvalidInput
 from services.jobs import queue
 from services.jobs.context import Context, Outcome
 from services.logs import tag
@@ -121,7 +121,7 @@ def save(
         place = Place(account_id=account_id, profile_id=profile_id, provider=provider)
         sealed = _sealed(database, options, place, Content(address=address, key=key))
     elif address is not None:
-        _check_kept(_there(database, account_id, profile_id, provider), address)
+        raise InvalidInput("Type the key again: it is kept together with its address.", field="key")
     answer = database.call(
         "save_credential",
         p_id=uuid4(),
@@ -158,30 +158,12 @@ def last4(key: SecretStr) -> str:
 
 
 def _sealed(database: Database, options: Settings, place: Place, content: Content) -> dict[str, Any]:
-    mine, force = vault.fingerprint(vault.public_key(options)), database.call("vault_key")
-    if force is None:
-        raise Conflict("No worker has started yet, so nothing can be sealed for it. Start one, then save again.")
-    if mine != force:
-        raise Conflict(
-            f"This app seals with the vault key {mine}, but {force} is in force, so nothing was saved. "
-            "`python -m services.doctor` says what to do."
-        )
+    vault.check_in_force(database, options)
     return {
         "ciphertext": vault.seal(options, place, content),
         "last4": last4(content.key),
         "shown_address": host(content.address),
     }
-
-
-def _there(database: Database, account_id: UUID, profile_id: UUID | None, provider: Provider) -> Credential | None:
-    rows = of_store(database, profile_id) if profile_id else of_company(database, account_id)
-    return next((row for row in rows if row.provider == provider), None)
-
-
-def _check_kept(saved: Credential | None, address: str) -> None:
-    """Key and address are sealed as one, so a new address needs the key again."""
-    if saved is None or saved.shown_address != host(address):
-        raise InvalidInput("Type the key again: it is kept together with its address.", field="key")
 
 
 def host(address: str | None) -> str | None:

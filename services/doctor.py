@@ -1,6 +1,8 @@
 """Look at everything this installation rests on and say what to do: `python -m services.doctor`.
 
-Ends with 0 when all is well, with 1 when something has to be done. Changes nothing but a file that it removes again.
+Ends with 0 when all is well, with 1 when something has to be done. Changes nothing on Supabase or an own Postgres but
+files that it removes again. The embedded database it starts as the app does: migrations are applied and the vault's
+keys made, where they are not there yet.
 """
 
 import os
@@ -17,7 +19,7 @@ from uuid import uuid4
 from psycopg.conninfo import conninfo_to_dict
 
 from services import logs, vault
-from services.config import Settings, settings
+from services.config import VAULT_ADVICE, Settings, settings
 from services.database.connect import OpenDoors, process_doors
 from services.database.migrate import migrations
 from services.errors import AppError, SettingsInvalid
@@ -35,6 +37,10 @@ LEAST_SPACE = 1 << 30  # bytes free for the spool
 PATIENCE = 300  # seconds that a job may wait before somebody asks for the worker
 ROWS = 1000
 TRANSACTION_POOLER = "6543"
+NO_VAULT = (
+    "no keys here, so keys of outside services and webhooks cannot be saved. Where they are wanted, set VAULT_KEYS on "
+    f"the worker and VAULT_PUBLIC_KEY on the app: {VAULT_ADVICE}"
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,8 @@ def _vault(options: Settings, opened: OpenDoors) -> Finding:
     try:
         keys = [vault.fingerprint(key.public_key) for key in vault.ring(options)]
     except SettingsInvalid as exc:
-        return Finding("Vault", "no keys here", "" if force is None else str(exc))
+        needed = force is not None or options.embedded or options.vault_public_key
+        return Finding("Vault", "no keys here", str(exc)) if needed else Finding("Vault", NO_VAULT)
     if options.vault_public_key and vault.fingerprint(vault.public_key(options)) != keys[0]:
         advice = "Set it to the pair of the first of VAULT_KEYS, or put that pair's private key first."
         return Finding("Vault", "VAULT_PUBLIC_KEY is of another pair", advice)

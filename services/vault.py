@@ -26,7 +26,7 @@ from services import logs
 from services.config import VAULT_ADVICE, VAULT_PRIVATE, VAULT_PUBLIC, Settings, settings, split_keys
 from services.database.connect import process_doors
 from services.database.door import Database
-from services.errors import AppError, ProviderUnavailable, SettingsInvalid
+from services.errors import AppError, Conflict, ProviderUnavailable, SettingsInvalid
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,24 @@ def note(database: Database, options: Settings) -> None:
     if force != newest:
         log.error(
             "The vault key %s is in force and not this worker's newest, %s. See docs/credentials.md.", force, newest
+        )
+
+
+def check_in_force(database: Database, options: Settings) -> None:
+    """Before something is sealed to be saved: raise `Conflict` unless workers open what this process seals.
+
+    Raises `SettingsInvalid` where this process has no key.
+    """
+    mine, force = fingerprint(public_key(options)), database.call("vault_key")
+    if force is None:
+        raise Conflict(
+            "No worker that has the vault's keys (VAULT_KEYS) has started yet, so nothing can be sealed for it. "
+            "Start one, then save again."
+        )
+    if mine != force:
+        raise Conflict(
+            f"This app seals with the vault key {mine}, but {force} is in force, so nothing was saved. "
+            "`python -m services.doctor` says what to do."
         )
 
 

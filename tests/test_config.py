@@ -132,6 +132,7 @@ WRONG = [
     ("SUPABASE_SECRET_KEY", "hunter2\nx"),
     ("SMTP_HOST", "smtp://hunter2@mail"), ("SMTP_PORT", "0"), ("SMTP_PORT", "65536"), ("SMTP_SECURITY", "ssl"),
     ("SMTP_USER", "hunter2\nx"), ("SMTP_PASSWORD", "hunter2\nx"), ("SMTP_FROM", "hunter2"),
+    ("SMTP_USER", "hunter2é"), ("SMTP_PASSWORD", "hunter2é"), ("SMTP_FROM", "hunter2é@example.com"),
     ("SMTP_FROM", "hunter2 <a@b>\nBcc: c@d"), ("SITE_URL", "ftp://hunter2"),
     ("VAULT_PUBLIC_KEY", "vaultpub_hunter2"), ("VAULT_PUBLIC_KEY", vault_key("vaultkey_")),
     ("VAULT_KEYS", f"{vault_key('vaultkey_')},hunter2"), ("VAULT_KEYS", vault_key("vaultpub_")),

@@ -43,7 +43,7 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
 OPTIONAL = {
     "CLIPDESK_PORTS", "COOKIE_SECURE", "FORWARDED_ALLOW_IPS", "ELEVENLABS_API_KEY", "VAULT_PUBLIC_KEY", "VAULT_KEYS",
-    "SITE_URL", "SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD", "SMTP_FROM",
+    "SITE_URL", "SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD", "SMTP_FROM",
 }  # fmt: skip
 NOT_OURS = {"FORWARDED_ALLOW_IPS", "PYTHONUNBUFFERED"}  # the server's and Python's
 START_SECONDS = 60

@@ -148,12 +148,13 @@ def test_keys_go_to_stores_of_the_company_only(city):
 
 def test_keeping_the_key_keeps_its_address_and_its_test(city):
     city.save(address="https://voices.example.test", found=GOOD)
-    city.save(key=None, address="https://voices.example.test", enabled=False, version=1)
+    city.save(key=None, address=None, enabled=False, version=1)
     row = city.row()
     assert (row.enabled, row.version, row.test_ok, row.last4) == (False, 2, True, "6789")
-    with pytest.raises(InvalidInput) as refused:
-        city.save(key=None, address="https://elsewhere.example.test", version=2)
-    assert refused.value.field == "key"
+    for another in ("https://elsewhere.example.test", "https://voices.example.test/other"):
+        with pytest.raises(InvalidInput) as refused:
+            city.save(key=None, address=another, version=2)
+        assert refused.value.field == "key"
     with pytest.raises(InvalidInput):
         city.save(key=None, provider="gemini")
 

@@ -129,6 +129,20 @@ class TestLocal:
         settings.cache_clear()
         assert bool(doctor._vault(settings(), desk.doors).advice) is needed
 
+    def test_without_a_vault_it_says_what_is_missing_and_where_to_set_it(self, desk, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://clipdesk_app@db/clipdesk")
+        settings.cache_clear()
+        assert "VAULT_KEYS on the worker and VAULT_PUBLIC_KEY on the app" in doctor._vault(settings(), desk.doors).found
+
+    def test_an_app_that_seals_for_a_worker_without_keys_is_put_right(self, desk, monkeypatch, capsys):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://clipdesk_app@db/clipdesk")
+        settings.cache_clear()
+        vault.main(["new-key"])
+        printed = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines()[:2])
+        monkeypatch.setenv("VAULT_PUBLIC_KEY", printed["VAULT_PUBLIC_KEY"])
+        settings.cache_clear()
+        assert "Set VAULT_KEYS where the worker runs" in doctor._vault(settings(), desk.doors).advice
+
     def test_without_the_workers_login_it_says_where_to_run(self, desk):
         apps = connect.Doors(desk.doors.app_pool, None)
         assert "where the worker runs" in wrong(apps)["Worker"]

@@ -602,11 +602,20 @@ class TestRemove:
         demo = Bakery(desk)
         desk.execute("update public.accounts set is_demo = true where id = %s", demo.account)
         people.remove(demo.door(), demo.account, demo.mia, 1)
-        demo.invited()
         demo.door().call("erase_demo", p_account_id=demo.account)
         for table in ("public.people", "auth.users", "private.former_members", "private.invitations",
                       "private.sign_ins"):  # fmt: skip
             assert desk.rows(f"select from {table}") == [], table
+
+    def test_nobody_comes_in_by_way_of_the_demo(self, desk):
+        demo = Bakery(desk)
+        desk.execute("update public.accounts set is_demo = true where id = %s", demo.account)
+        before = desk.value("select count(*) from auth.users")
+        with pytest.raises(NotAllowed, match="made up"):
+            demo.invited()
+        with pytest.raises(NotAllowed, match="made up"):
+            people.reset_password(demo.ada, demo.account, demo.mia)
+        assert desk.value("select count(*) from auth.users") == before
 
 
 class TestLastAdmin:

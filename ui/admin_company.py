@@ -11,32 +11,31 @@ from services.stores import Company
 from ui import formats, forms, limits, sections, session
 from ui.session import Operator
 
-FORM = "company"
-
 
 def show(operator: Operator) -> None:
     st.header("Company")
     company = stores.company(session.recently(operator), operator.account_id)
-    version = sections.seen(FORM, "name", company.version)
+    form = sections.of(operator, "company")
+    version = sections.seen(form, "name", company.version)
     zones = sorted(identity.timezones())
-    with st.form(FORM, border=True):
-        name = st.text_input("Company name", value=company.name, key=sections.key(FORM, "name"))
-        forms.beside("company.name")
+    with st.form(form, border=True):
+        name = st.text_input("Company name", value=company.name, key=sections.key(form, "name"))
+        forms.beside(f"{form}.name")
         place = zones.index(company.timezone) if company.timezone in zones else zones.index("UTC")
-        timezone = st.selectbox("Time zone", zones, index=place, key=sections.key(FORM, "timezone"))
-        forms.beside("company.timezone")
+        timezone = st.selectbox("Time zone", zones, index=place, key=sections.key(form, "timezone"))
+        forms.beside(f"{form}.timezone")
         kind, typed = limits.ask(
-            "New stores start with", sections.key(FORM, "kind"), sections.key(FORM, "amount"),
+            "New stores start with", sections.key(form, "kind"), sections.key(form, "amount"),
             company.new_store_quota_usd,
         )  # fmt: skip
-        forms.beside("company.new_store_quota_usd")
+        forms.beside(f"{form}.new_store_quota_usd")
         sent = st.form_submit_button("Save", type="primary")
-        forms.beside("company.")
-    if st.session_state.get("company_told"):
+        forms.beside(f"{form}.")
+    if st.session_state.get(f"{form}_told"):
         st.info(formats.plain(_now(company)), icon=":material/history:")
     if sent:
-        saved = sections.save(operator, FORM, lambda: _save(operator, name, timezone, kind, typed, version))
-        st.session_state["company_told"] = "company_seen" not in st.session_state and not saved
+        saved = sections.save(operator, form, lambda: _save(operator, name, timezone, kind, typed, version))
+        st.session_state[f"{form}_told"] = f"{form}_seen" not in st.session_state and not saved
         if saved:
             identity.sessions.forget(operator.person.id)  # its copy has the old name for up to ten seconds
             st.toast("Company saved.", icon=":material/check:")
@@ -72,7 +71,7 @@ def _erase_demo(operator: Operator) -> None:
             f"{made.stats.clips_count:,} clips, {made.stats.speech_count:,} speeches and all costs and people. "
             "Your own company is not touched."
         )
-        sure = st.checkbox("Erase everything of the demo company", key="demo_sure")
+        sure = st.checkbox("Erase everything of the demo company", key=sections.of(operator, "demo_sure"))
         if st.button("Erase the demo company", key="demo_erase", disabled=not sure, icon=":material/delete_forever:"):
             demo.erase(operator.database, operator.account_id)
             st.success("The demo company is gone. [Continue](/sign-in)")

@@ -7,10 +7,10 @@ import streamlit as st
 
 from services import stores
 from services.bulk import importing, tables, writing
-from services.bulk.importing import Effect, Imported, Preview
+from services.bulk.importing import Added, Effect, Imported, Preview
 from services.bulk.reading import MOST_BYTES, MOST_ROWS, Problem, Sheet
 from services.bulk.tables import TABLES, Kind
-from ui import formats, forms, sections, session
+from ui import formats, forms, invitation_links, sections, session
 from ui.session import Operator
 
 SHOWN = 200  # rows of a table in the preview
@@ -19,14 +19,15 @@ DOES = {"new": "New", "changed": "Changed", "same": "As it is", "invited": "Invi
 
 def show(operator: Operator) -> None:
     st.header("Import")
-    _done()
+    _done(operator)
     _templates(operator)
+    form = sections.of(operator, "import")
     files = st.file_uploader(
-        "CSV files, one of each kind at most", accept_multiple_files=True, key=sections.key("import", "files"),
+        "CSV files, one of each kind at most", accept_multiple_files=True, key=sections.key(form, "files"),
         help=f"Up to {MOST_ROWS:,} rows and {MOST_BYTES // 1_000_000} MB. Commas, semicolons or tabs; "
              "UTF-8, UTF-16 or Windows-1252.",
     )  # fmt: skip
-    forms.beside("import.files", "import.")
+    forms.beside(f"{form}.files", f"{form}.")
     if files:
         _look(operator, [(file.name, file.getvalue()) for file in files])
 
@@ -141,53 +142,55 @@ def _value(kind: Kind, value: object) -> str:
 
 
 def _take(operator: Operator, sheets: Sequence[Sheet]) -> None:
-    def run() -> None:
-        st.session_state["imported"] = importing.take(operator.database, operator.account_id, sheets)
+    form = sections.of(operator, "import")
+    done: list[Imported] = st.session_state.setdefault(f"{form}_done", [])  # before: a click meanwhile ends this run
 
-    if sections.save(operator, "import", run):
+    def run() -> None:
+        done.append(importing.take(operator.database, operator.account_id, sheets))
+
+    if sections.save(operator, form, run):
         st.toast("Imported.", icon=":material/check:")
     st.rerun()
 
 
-def _done() -> None:
-    """What the last import did, with the links to hand over, until it is dismissed."""
-    done: Imported | None = st.session_state.get("imported")
-    if done is None:
+def _done(operator: Operator) -> None:
+    """What was imported, with the links to hand over, until it is dismissed."""
+    place = f"{sections.of(operator, 'import')}_done"
+    done: list[Imported] = st.session_state.get(place, [])
+    if not done:
         return
     with st.container(border=True):
-        st.success(
-            f"Imported: {done.stores:,} stores, {done.people:,} people, {done.assignments:,} assignments and "
-            f"{done.quotas:,} quotas were new or changed.",
-            icon=":material/check:",
-        )
-        links = [person for person in done.added if person.link]
-        if mailed := sum(person.mailed for person in done.added):
+        for each in done:
+            _counts(each)
+        added = [person for each in done for person in each.added]
+        if mailed := sum(person.mailed for person in added):
             st.text(f"{mailed:,} invitations are on their way by mail; see Jobs.")
-        if links:
-            st.warning(
-                f"{len(links):,} people need their link to choose a password. Nobody can read the links again: "
-                "download them now and hand each to its person. New ones can be made under People.",
-                icon=":material/key:",
-            )
-            st.download_button(
-                "Download the links", _links(links), f"links-{datetime.now(UTC):%Y-%m-%d}.csv", "text/csv",
-                key="import_links", on_click="ignore", icon=":material/download:", type="primary",
-            )  # fmt: skip
+        _links(operator, added)
         if st.button("Done", key="import_done"):
-            del st.session_state["imported"]
+            del st.session_state[place]
             st.rerun()
 
 
-def _links(added: Sequence[importing.Added]) -> bytes:
-    base = str(st.context.url or "").partition("/admin")[0].rstrip("/")
-    rows = [
-        [
-            person.name,
-            person.email,
-            base + person.link.path.get_secret_value(),
-            f"{person.link.expires_at:%Y-%m-%d %H:%M} UTC",
-        ]
-        for person in added
-        if person.link
+def _counts(done: Imported) -> None:
+    st.success(
+        f"Imported: {done.stores:,} stores, {done.people:,} people, {done.assignments:,} assignments and "
+        f"{done.quotas:,} quotas were new or changed.",
+        icon=":material/check:",
+    )
+
+
+def _links(operator: Operator, added: Sequence[Added]) -> None:
+    links = [
+        invitation_links.handed(operator, person.link, person.name, person.email) for person in added if person.link
     ]
-    return writing.to_csv(["name", "email", "link", "valid until"], rows)
+    if not links:
+        return
+    st.warning(
+        f"{len(links):,} people need their link to choose a password. Nobody can read the links again: "
+        "download them now and hand each to its person. New ones can be made under People.",
+        icon=":material/key:",
+    )
+    st.download_button(
+        "Download the links", invitation_links.as_csv(links), f"links-{datetime.now(UTC):%Y-%m-%d}.csv", "text/csv",
+        key="import_links", on_click="ignore", icon=":material/download:", type="primary",
+    )  # fmt: skip

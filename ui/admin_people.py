@@ -1,20 +1,18 @@
 """For admins: who works for the company, how they are let in, changed, stopped and let go."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from dataclasses import replace
 from uuid import UUID
 
 import streamlit as st
 
 from services import identity, people
-from services.bulk import writing
-from services.config import settings
 from services.errors import AppError
 from services.identity import Role
 from services.people import Link, Member, Outcome
 from services.profiles import Store
-from ui import formats, forms, session
+from ui import formats, forms, invitation_links, sections, session
+from ui.invitation_links import Handed
 from ui.session import Operator
 
 ROLES: dict[Role, str] = {
@@ -25,17 +23,6 @@ ROLES: dict[Role, str] = {
 SHOWN = 20  # people a page
 NAMED = 3  # stores named in a line
 HANDED, OPENED = "people_handed", "person_opened"  # what the one open dialog is about
-
-
-@dataclass(frozen=True)
-class Handed:
-    """A link as the admin hands it over."""
-
-    name: str
-    email: str
-    address: str = field(repr=False)
-    until: str
-    mailed: str = ""  # what became of the mail with it, where there is a mail server
 
 
 def show(operator: Operator) -> None:
@@ -54,58 +41,57 @@ def show(operator: Operator) -> None:
 
 def _form(operator: Operator, stores: Sequence[Store]) -> None:
     st.header("Invite a person")
-    names = _labels(stores)
-    with st.form("person", border=True):
-        name = st.text_input("Name", key="person_name")
-        forms.beside("person.name")
-        email = st.text_input("E-mail", key="person_email")
-        forms.beside("person.email")
-        role = st.radio("Role", list(ROLES), format_func=_role_words, key="person_role")
-        forms.beside("person.role")
-        chosen = st.multiselect(
-            "Stores (managers only)", list(names), format_func=names.__getitem__, key="person_stores"
-        )
-        forms.beside("person.stores")
+    names, form = _labels(stores), sections.of(operator, "person")
+    with st.form(form, border=True):
+        with st.container(key="person_name"):
+            name = st.text_input("Name", key=sections.key(form, "name"))
+            forms.beside(f"{form}.name")
+        with st.container(key="person_email"):
+            email = st.text_input("E-mail", key=sections.key(form, "email"))
+            forms.beside(f"{form}.email")
+        role = st.radio("Role", list(ROLES), format_func=_role_words, key=sections.key(form, "role"))
+        forms.beside(f"{form}.role")
+        with st.container(key="person_stores"):
+            chosen = st.multiselect(
+                "Stores (managers only)", list(names), format_func=names.__getitem__, key=sections.key(form, "stores")
+            )
+            forms.beside(f"{form}.stores")
         sent = st.form_submit_button(
             "Send invitation" if identity.by_mail() else "Make invitation link", type="primary"
         )
-        forms.beside("person.")
+        forms.beside(f"{form}.")
     if sent:
-        if forms.attempt("person", lambda: _invite(operator, name, email, role, chosen)):
-            for key in ("person_name", "person_email", "person_stores"):
-                st.session_state.pop(key, None)
-            session.forget_numbers(operator)
+        sections.save(operator, form, lambda: _invite(operator, name, email, role, chosen))
         st.rerun()
 
 
 def _invite(operator: Operator, name: str, email: str, role: Role, stores: Sequence[str]) -> None:
-    made = people.invite(
+    run = lambda: people.invite(  # noqa: E731
         operator.person, operator.account_id, name=name, email=email, role=role,
         profile_ids=[UUID(store) for store in stores] if role == "manager" else [],
     )  # fmt: skip
-    _tell(operator, made, name.strip(), email.strip())
+    _tell(operator, run, name.strip(), email.strip())
 
 
-def _tell(operator: Operator, made: Outcome, name: str, email: str) -> None:
+def _shelf() -> list[Handed]:
+    """Where links lie until they were noted. Asked for before a link is made: a click meanwhile ends that run at its
+    next word to Streamlit, and a link made by then must be here already."""
+    shelf: list[Handed] = st.session_state.setdefault(HANDED, [])
+    return shelf
+
+
+def _tell(operator: Operator, run: Callable[[], Outcome], name: str, email: str) -> None:
     """A link is shown until it was noted; a mail is said."""
+    shelf = _shelf()
+    made = run()
     if made.link:
-        handed = _handed(operator, made.link, name, email)
-        st.session_state[HANDED] = [replace(handed, mailed=_mailed(operator, made.link, handed))]
+        handed = invitation_links.handed(operator, made.link, name, email)
+        shelf.append(handed)
+        shelf[-1] = replace(handed, mailed=_mailed(operator, made.link, handed))
     elif made.mailed:
         st.toast(formats.plain(f"The mail to {email} is on its way; see Jobs."), icon=":material/outgoing_mail:")
     else:
         st.toast(formats.plain(f"{name} has a password already and can sign in."), icon=":material/check:")
-
-
-def _handed(operator: Operator, link: Link, name: str, email: str) -> Handed:
-    until = formats.moment(link.expires_at, operator.timezone)
-    return Handed(name, email, _origin() + link.path.get_secret_value(), until)
-
-
-def _origin() -> str:
-    """The app's own address: as it was set, else as this browser has it."""
-    page = urlsplit(st.context.url or "")
-    return settings().site_url or (f"{page.scheme}://{page.netloc}" if page.netloc else "")
 
 
 def _mailed(operator: Operator, link: Link, handed: Handed) -> str:
@@ -140,15 +126,9 @@ def _links(handed: Sequence[Handed]) -> None:
 
 def _file(handed: Sequence[Handed]) -> None:
     st.download_button(
-        f"Download all {len(handed)} as CSV", as_csv(handed), "links.csv", "text/csv", key="links_file",
-        on_click="ignore", icon=":material/download:",
+        f"Download all {len(handed)} as CSV", invitation_links.as_csv(handed), "links.csv", "text/csv",
+        key="links_file", on_click="ignore", icon=":material/download:",
     )  # fmt: skip
-
-
-def as_csv(handed: Sequence[Handed]) -> bytes:
-    """The links as a spreadsheet opens them."""
-    rows = [[one.name, one.email, one.address, one.until] for one in handed]
-    return writing.to_csv(["name", "email", "link", "until"], rows)
 
 
 # The list ---------------------------------------------------------------------------------------------------------
@@ -158,11 +138,15 @@ def _list(operator: Operator, members: Sequence[Member], stores: Sequence[Store]
     st.header("People")
     labels = _labels(stores)
     words = (
-        st.text_input("Search people", key="people_search", placeholder="Name, e-mail, role or store").lower().split()
+        st.text_input(
+            "Search people", key=sections.of(operator, "people_search"), placeholder="Name, e-mail, role or store"
+        )
+        .lower()
+        .split()
     )
     found = [m for m in members if all(word in _searched(m, labels) for word in words)]
     _renew_all(operator, members)
-    for member in _page(found):
+    for member in _page(operator, found):
         _line(operator, member, labels)
     if not found:
         st.info("Nobody matches. Search for a part of a name or address.", icon=":material/person_search:")
@@ -172,11 +156,11 @@ def _searched(member: Member, labels: Mapping[str, str]) -> str:
     return " ".join([member.name, member.email, member.role, *_stores_of(member, labels)]).lower()
 
 
-def _page(members: Sequence[Member]) -> Sequence[Member]:
+def _page(operator: Operator, members: Sequence[Member]) -> Sequence[Member]:
     pages = -(-len(members) // SHOWN)
     if pages <= 1:
         return members
-    at = st.pagination(pages, key="people_page")
+    at = st.pagination(pages, key=sections.of(operator, "people_page"))
     return members[(at - 1) * SHOWN : at * SHOWN]
 
 
@@ -226,11 +210,19 @@ def _stores_of(member: Member, labels: Mapping[str, str]) -> list[str]:
 
 
 def _renew_all(operator: Operator, members: Sequence[Member]) -> None:
-    """After an import many people wait for a link."""
+    """Links for many at once: of who needs one and, ticked, of who was invited and may have none, as after an import
+    whose file of links was lost."""
     waiting = [m for m in members if m.state == "expired"]
-    if identity.by_mail() or len(waiting) < 2:
+    invited = [m for m in members if m.state == "invited"]
+    if identity.by_mail() or len(waiting) + len(invited) < 2:
         return
-    if st.button(f"Make links for {len(waiting)} people who need one", key="people_links", icon=":material/link:"):
+    if invited and st.checkbox(
+        f"New links also for {len(invited)} invited people: the links they may have end",
+        key=sections.of(operator, f"people_invited_{len(invited)}"),
+    ):  # fmt: skip
+        waiting += invited
+    label = f"Make links for {len(waiting)} people who need one"
+    if waiting and st.button(label, key="people_links", icon=":material/link:"):
         if forms.attempt("links", lambda: _hand_over(operator, waiting)):
             session.forget_numbers(operator)
         st.rerun()
@@ -239,12 +231,11 @@ def _renew_all(operator: Operator, members: Sequence[Member]) -> None:
 
 def _hand_over(operator: Operator, waiting: Sequence[Member]) -> None:
     """Each link is shown although a later one fails: it ended the one before it."""
-    handed: list[Handed] = []
-    st.session_state[HANDED] = handed
+    shelf = _shelf()
     for member in waiting:
         made = people.renew_invitation(operator.person, operator.account_id, member.id)
         if made.link:
-            handed.append(_handed(operator, made.link, member.name, member.email))
+            shelf.append(invitation_links.handed(operator, made.link, member.name, member.email))
 
 
 # One person -------------------------------------------------------------------------------------------------------
@@ -304,8 +295,8 @@ def _access(operator: Operator, member: Member) -> None:
 
 
 def _send(operator: Operator, member: Member, send: Callable[..., Outcome]) -> None:
-    made = send(operator.person, operator.account_id, member.id)
-    _tell(operator, made, member.name, member.email)
+    run = lambda: send(operator.person, operator.account_id, member.id)  # noqa: E731
+    _tell(operator, run, member.name, member.email)
 
 
 def _end(operator: Operator, member: Member) -> None:

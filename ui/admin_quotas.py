@@ -7,7 +7,7 @@ import streamlit as st
 from services import profiles, stores
 from services.profiles import Store
 from services.stores import Company
-from ui import formats, forms, limits, session
+from ui import formats, forms, limits, sections, session
 from ui.session import Operator
 
 COMPANY = "company"
@@ -30,20 +30,20 @@ def _form(operator: Operator, choices: list[Store], company: Company) -> str:
     names = {COMPANY: "The whole company"} | {str(store.id): store.label for store in choices}
     chosen = session.chosen_store(operator)
     scope = st.selectbox(
-        "Store or company", list(names), format_func=names.__getitem__, key="quota_scope",
+        "Store or company", list(names), format_func=names.__getitem__, key=sections.of(operator, "quota_scope"),
         index=list(names).index(str(chosen.id)) if chosen else 0,
     )  # fmt: skip
     st.text(_present(scope, choices, company))
-    with st.form("quota", border=True):
-        kind, typed = limits.ask("New limit", "quota_kind", "quota_amount")
-        forms.beside("quota.quota")
-        reason = st.text_input("Reason", key="quota_reason", placeholder="Black Friday campaign")
-        forms.beside("quota.reason")
+    form = sections.of(operator, f"quota_{scope}")
+    with st.form(form, border=True):
+        kind, typed = limits.ask("New limit", sections.key(form, "kind"), sections.key(form, "amount"))
+        forms.beside(f"{form}.quota")
+        reason = st.text_input("Reason", key=sections.key(form, "reason"), placeholder="Black Friday campaign")
+        forms.beside(f"{form}.reason")
         sent = st.form_submit_button("Set quota", type="primary")
-        forms.beside("quota.")
+        forms.beside(f"{form}.")
     if sent:
-        if forms.attempt("quota", lambda: _set(operator, scope, kind, typed, reason)):
-            session.forget_numbers(operator)
+        if sections.save(operator, form, lambda: _set(operator, scope, kind, typed, reason)):
             st.toast(formats.plain(f"Quota of {names[scope]} set."), icon=":material/check:")
         st.rerun()
     return scope

@@ -47,16 +47,17 @@ def _row(record: StoreRecord) -> dict[str, str]:
 
 def _new(operator: Operator) -> None:
     with st.expander("New store", icon=":material/add_business:"):
-        store_id = st.session_state.setdefault("new_store_id", uuid4())
-        typed = _identity_form("new_store", None, operator.timezone, "Create store")
+        form = sections.of(operator, "new_store")
+        store_id = st.session_state.setdefault(f"{form}_id", uuid4())
+        typed = _identity_form(form, None, operator.timezone, "Create store")
         if typed is None:
             return
         if sections.save(
             operator,
-            "new_store",
+            form,
             lambda: stores.create(operator.database, operator.account_id, store_id, typed),
         ):
-            del st.session_state["new_store_id"]
+            del st.session_state[f"{form}_id"]
             st.toast(formats.plain(f"{typed.code} · {typed.name} created."), icon=":material/check:")
         st.rerun()
 
@@ -92,8 +93,9 @@ def _one(operator: Operator, records: list[StoreRecord]) -> None:
     chosen = session.chosen_store(operator)
     start = list(by_id).index(str(chosen.id)) if chosen and str(chosen.id) in by_id else 0
     picked = st.selectbox(
-        "Store to change", list(by_id), index=start, format_func=lambda key: by_id[key].label, key="store_to_change"
-    )
+        "Store to change", list(by_id), index=start, format_func=lambda key: by_id[key].label,
+        key=sections.of(operator, "store_to_change"),
+    )  # fmt: skip
     record = by_id[picked]
     left, right = st.columns(2)
     with left.container(border=True):
@@ -191,16 +193,17 @@ def _archived(operator: Operator, records: list[StoreRecord]) -> None:
         ]
         st.dataframe(rows, hide_index=True, alt="Archived stores")
         by_id = {str(record.id): record for record in records}
-        with st.form("restore", border=False):
+        form = sections.of(operator, "restore")
+        with st.form(form, border=False):
             picked = st.selectbox(
-                "Archived store", list(by_id), format_func=lambda key: by_id[key].label, key="store_to_restore"
+                "Archived store", list(by_id), format_func=lambda key: by_id[key].label, key=f"{form}_store"
             )
-            reason = st.text_input("Reason to bring it back", key=sections.key("restore", "reason"))
-            forms.beside("restore.reason")
+            reason = st.text_input("Reason to bring it back", key=sections.key(form, "reason"))
+            forms.beside(f"{form}.reason")
             sent = st.form_submit_button("Bring it back")
-            forms.beside("restore.")
+            forms.beside(f"{form}.")
         if sent:
             record = by_id[picked]
-            if sections.save(operator, "restore", lambda: stores.restore(operator.database, record.id, reason)):
+            if sections.save(operator, form, lambda: stores.restore(operator.database, record.id, reason)):
                 st.toast(formats.plain(f"{record.label} is back."), icon=":material/check:")
             st.rerun()

@@ -101,8 +101,12 @@ DEMO_OFFER = (
 
 
 def password(error: str = "", field: str = "password", *, forced: bool) -> HTMLResponse:
-    """`forced`: the one chosen with a link was refused; there is no other yet that could be asked for."""
-    why = "The one you chose is too easy to guess." if forced else "Your other sessions will be signed out."
+    """`forced`: the one chosen with a link was not saved; there is no other yet that could be asked for."""
+    why = (
+        "The one you chose was not saved: it is too easy to guess, or the sign-in service did not answer."
+        if forced
+        else "Your other sessions will be signed out."
+    )
     errors = {field: error}
     fields = "" if forced else _field(
         "Present password", "present", kind="password", error=errors.get("present", ""),

@@ -13,7 +13,7 @@ from services.identity import Role
 from services.notices import inbox, webhook
 from services.notices.inbox import ChannelState, Notice, NoticeSettings, Webhook, Wish
 from services.profiles import Store
-from ui import formats, forms, pager, session
+from ui import formats, forms, pager, sections, session
 from ui.recent import CACHE_SECONDS
 from ui.session import ALL_STORES, Operator
 
@@ -130,24 +130,25 @@ def show_wishes(operator: Operator, found: NoticeSettings) -> None:
     if not found.kinds:
         st.info("Your role is told of nothing.", icon=":material/notifications_off:")
         return
-    with st.form("wishes"):
-        chosen = [_wish(wish) for wish in found.kinds]
+    form = sections.of(operator, "wishes")
+    with st.form(form):
+        chosen = [_wish(form, wish) for wish in found.kinds]
         sent = st.form_submit_button("Save", type="primary")
-        forms.beside("wishes.")
+        forms.beside(f"{form}.")
     changed = [wish for wish in chosen if wish not in found.kinds]
-    if sent and forms.attempt("wishes", lambda: _save(operator, changed)):
+    if sent and forms.attempt(form, lambda: _save(operator, changed)):
         st.toast("Saved. It counts from the next event on.", icon=":material/check:")
     if sent:
         st.rerun()
 
 
-def _wish(wish: Wish) -> Wish:
+def _wish(form: str, wish: Wish) -> Wish:
     what, here, mail = st.columns([4, 1, 1], vertical_alignment="center")
     what.markdown(f"{ICONS.get(wish.kind, ':material/info:')} {inbox.title(wish.kind)}")
     return Wish(
         kind=wish.kind,
-        inbox=here.checkbox("Here", value=wish.inbox, key=f"wish_inbox_{wish.kind}"),
-        email=mail.checkbox("By e-mail", value=wish.email, key=f"wish_email_{wish.kind}"),
+        inbox=here.checkbox("Here", value=wish.inbox, key=f"{form}_inbox_{wish.kind}"),
+        email=mail.checkbox("By e-mail", value=wish.email, key=f"{form}_email_{wish.kind}"),
     )
 
 
@@ -197,76 +198,80 @@ def _webhook(operator: Operator, saved: Webhook | None) -> None:
         state = "on" if saved.enabled else "off"
         st.markdown(f"**{formats.plain(saved.shown_address)}** · secret …{formats.plain(saved.last4)} · {state}")
     if secret := st.session_state.get("webhook_secret"):
-        _new_secret(secret)
-    _webhook_form(operator, saved)
-    _test_result(operator)
+        _new_secret(secret[-1])
+    form = sections.of(operator, "webhook")
+    seen = sections.seen(form, "address", saved.version if saved else 0)
+    _webhook_form(operator, form, saved, seen or None)
+    _test_result(operator, form)
     if saved:
-        _remove(operator, saved)
+        _remove(operator, form, seen)
 
 
-def _webhook_form(operator: Operator, saved: Webhook | None) -> None:
-    turn = st.session_state.setdefault("webhook_turn", 0)  # another form after a save: nothing typed is left in it
-    with st.form(f"webhook_{turn}"):
-        address = st.text_input("New address" if saved else "Address", key=f"webhook_address_{turn}",
+def _webhook_form(operator: Operator, form: str, saved: Webhook | None, version: int | None) -> None:
+    """`version` is the one that stood here when the form was first drawn, None: there was none."""
+    with st.form(form):
+        address = st.text_input("New address" if saved else "Address", key=sections.key(form, "address"),
                                 placeholder="https://example.com/clipdesk", type="password" if saved else "default",
                                 help="All of it is kept sealed; only its host is shown again.")  # fmt: skip
-        forms.beside("webhook.address")
-        secret = st.text_input("Signing secret", key=f"webhook_secret_{turn}", type="password",
+        forms.beside(f"{form}.address")
+        secret = st.text_input("Signing secret", key=sections.key(form, "secret"), type="password",
                                help="Leave it empty to have one made for a new address.")  # fmt: skip
-        forms.beside("webhook.secret")
-        enabled = st.checkbox("Switched on", value=saved.enabled if saved else True, key=f"webhook_enabled_{turn}")
+        forms.beside(f"{form}.secret")
+        on = saved.enabled if saved else True
+        enabled = st.checkbox("Switched on", value=on, key=sections.key(form, "enabled"))
         with st.container(horizontal=True):
             keep = st.form_submit_button("Save", type="primary", key="webhook_save")
             test = st.form_submit_button("Send a test", icon=":material/send:", key="webhook_test")
-        forms.beside("webhook.")
+        forms.beside(f"{form}.")
     if keep:
-        _save_webhook(operator, saved, address, secret, enabled)
+        _save_webhook(operator, form, version, address, secret, enabled)
     if test:
-        _test(operator, address, secret)
+        _test(operator, form, address, secret)
 
 
-def _save_webhook(operator: Operator, saved: Webhook | None, address: str, secret: str, enabled: bool) -> None:
+def _save_webhook(operator: Operator, form: str, version: int | None, address: str, secret: str, enabled: bool) -> None:
+    # Before the work: a click meanwhile ends this run at its next word to Streamlit.
+    made: list[SecretStr] = st.session_state.setdefault("webhook_secret", [])
+
     def run() -> None:
-        made = webhook.save(
+        new = webhook.save(
             operator.database, settings(), operator.account_id, address=address, secret=secret, enabled=enabled,
-            version=saved.version if saved else None,
+            version=version,
         )  # fmt: skip
-        if made:
-            st.session_state["webhook_secret"] = made
+        if new:
+            made.append(new)
 
-    if forms.attempt("webhook", run):
-        st.session_state["webhook_turn"] += 1
-        if "webhook_secret" not in st.session_state:  # else the dialog tells
-            st.toast("Webhook saved.", icon=":material/check:")
+    if sections.save(operator, form, run) and not made:  # else the dialog tells
+        st.toast("Webhook saved.", icon=":material/check:")
     st.rerun()
 
 
-def _test(operator: Operator, address: str, secret: str) -> None:
+def _test(operator: Operator, form: str, address: str, secret: str) -> None:
     """What is typed is tried from here, what is saved by the worker."""
 
     def run() -> None:
         typed = bool(address.strip())
-        st.session_state["webhook_tried"] = (
+        st.session_state[f"{form}_tried"] = (
             webhook.try_typed(address, secret, settings())
             if typed
             else webhook.try_saved(operator.database, operator.account_id)
         )
 
-    st.session_state.pop("webhook_tried", None)
-    forms.attempt("webhook", run)
+    st.session_state.pop(f"{form}_tried", None)
+    forms.attempt(form, run)
     st.rerun()
 
 
-def _test_result(operator: Operator) -> None:
-    tried = st.session_state.get("webhook_tried")
+def _test_result(operator: Operator, form: str) -> None:
+    tried = st.session_state.get(f"{form}_tried")
     if isinstance(tried, UUID):
-        _await_test(operator, tried)
+        _await_test(operator, form, tried)
     elif tried:
         _told(tried)
 
 
 @st.fragment(run_every="1s")
-def _await_test(operator: Operator, delivery_id: UUID) -> None:
+def _await_test(operator: Operator, form: str, delivery_id: UUID) -> None:
     try:
         found = webhook.test_state(operator.database, operator.account_id, delivery_id)
     except AppError as exc:
@@ -275,7 +280,7 @@ def _await_test(operator: Operator, delivery_id: UUID) -> None:
     if found is None:
         st.info("The worker sends the test…", icon=":material/progress_activity:")
         return
-    st.session_state["webhook_tried"] = found
+    st.session_state[f"{form}_tried"] = found
     st.rerun()
 
 
@@ -300,11 +305,10 @@ def _new_secret(secret: SecretStr) -> None:
         st.rerun()
 
 
-def _remove(operator: Operator, saved: Webhook) -> None:
-    sure = st.checkbox("Remove the webhook; what waits for it is not sent", key="webhook_sure")
+def _remove(operator: Operator, form: str, version: int) -> None:
+    sure = st.checkbox("Remove the webhook; what waits for it is not sent", key=sections.key(form, "sure"))
     if st.button("Remove", key="webhook_remove", disabled=not sure, icon=":material/delete_forever:"):
-        run = lambda: webhook.remove(operator.database, operator.account_id, saved.version)  # noqa: E731
-        if forms.attempt("webhook", run):
-            st.session_state.pop("webhook_tried", None)
+        if sections.save(operator, form, lambda: webhook.remove(operator.database, operator.account_id, version)):
+            st.session_state.pop(f"{form}_tried", None)
             st.toast("The webhook was removed.", icon=":material/check:")
         st.rerun()

@@ -9,6 +9,11 @@ from ui import forms, session
 from ui.session import Operator
 
 
+def of(operator: Operator, form: str) -> str:
+    """A form's name in this company: what was typed for one is not shown in another."""
+    return f"{form}_{operator.account_id}"
+
+
 def key(form: str, field: str) -> str:
     """A field's widget. It is another one after each save, so that it shows what was saved."""
     return f"{form}_{field}_{st.session_state.get(f'{form}_turn', 0)}"

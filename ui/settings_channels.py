@@ -8,7 +8,7 @@ import streamlit as st
 from services import channels, credentials
 from services.credentials import Credential
 from services.profiles import Store
-from ui import formats, forms, session
+from ui import formats, forms, sections
 from ui.session import Operator
 
 
@@ -47,20 +47,23 @@ def _account(operator: Operator, store: Store) -> Credential | None:
 
 def _form(operator: Operator, store: Store, account: Credential, offered: Mapping[str, Any], pinned: list[str]) -> None:
     names = {id_: _label(item["name"], item["identifier"], item.get("profile")) for id_, item in offered.items()}
-    with st.form("channels", border=True):
+    form = f"channels_{store.id}"
+    seen: list[str] = st.session_state.setdefault(f"{form}_pinned", pinned)
+    with st.form(form, border=True):
         chosen = st.multiselect(
             "Channels of this store", list(names), default=[id_ for id_ in pinned if id_ in names],
-            format_func=lambda id_: formats.plain(names[id_]), key=f"channels_{store.id}",
+            format_func=lambda id_: formats.plain(names[id_]), key=sections.key(form, "channels"),
             help="The store publishes on these and on no others, whatever else the account holds.",
         )  # fmt: skip
         _pictures(offered, chosen)
-        forms.beside("channels.")
+        forms.beside(f"{form}.")
         sent = st.form_submit_button("Pin these channels", type="primary")
     if sent:
-        run = lambda: channels.pin(operator.database, store.id, account.id, chosen)  # noqa: E731
-        if forms.attempt("channels", run):
-            session.forget_numbers(operator)
+        if sections.save(
+            operator, form, lambda: channels.pin(operator.database, store.id, account.id, chosen, seen=seen)
+        ):
             st.toast("Channels pinned.", icon=":material/check:")
+        st.session_state.pop(f"{form}_pinned")
         st.rerun()
 
 

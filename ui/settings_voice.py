@@ -7,7 +7,7 @@ import streamlit as st
 from services.profiles import Store
 from services.speech import defaults
 from services.speech.defaults import StoreVoice, VoiceDefaults
-from ui import forms, session, voice_picker
+from ui import forms, sections, voice_picker
 from ui.session import Operator
 from ui.voice_picker import Choice
 
@@ -23,18 +23,19 @@ def show(operator: Operator, store: Store) -> None:
 def _voice(operator: Operator, store: Store, found: StoreVoice) -> None:
     st.header("Voice")
     st.caption("What the Voice page starts with in this store. Everybody may still choose another for a line.")
-    voice_picker.begin_with(found.defaults, f"{store.id} {found.voice_version}", FORM)
+    form = f"default_{store.id}"
+    version = sections.seen(form, "voice", found.voice_version)
+    st.session_state[sections.key(form, "voice")] = True  # drawn from now on, although the picker names its own fields
+    voice_picker.begin_with(found.defaults, sections.key(form, "voice"), FORM)
     choice = voice_picker.pick(operator, voice_picker.services(operator, store), FORM)
     if choice is None:
         return
     if st.button("Save this voice", key="default_save", type="primary"):
         wanted = _defaults(choice)
-        run = lambda: defaults.save(operator.database, store.id, wanted, found.voice_version)  # noqa: E731
-        if forms.attempt("default", run):
-            session.forget_numbers(operator)
+        if sections.save(operator, form, lambda: defaults.save(operator.database, store.id, wanted, version)):
             st.toast("Voice saved.", icon=":material/check:")
         st.rerun()
-    forms.beside("default.")
+    forms.beside(f"{form}.")
 
 
 def _defaults(choice: Choice) -> VoiceDefaults:
@@ -56,16 +57,15 @@ def _free_over_quota(operator: Operator, store: Store, found: StoreVoice) -> Non
     if operator.role != "admin":
         return
     verb = "Stop them at the limit" if found.allow_free_voices_over_quota else "Let them go on"
-    with st.form("free", border=False):
-        reason = st.text_input("Reason", key="free_reason", placeholder="Drafts cost nothing")
-        forms.beside("free.reason", "free.")
+    form = f"free_{store.id}"
+    version = sections.seen(form, "reason", found.voice_version)
+    with st.form(form, border=False):
+        reason = st.text_input("Reason", key=sections.key(form, "reason"), placeholder="Drafts cost nothing")
+        forms.beside(f"{form}.reason", f"{form}.")
         sent = st.form_submit_button(verb)
     if sent:
         allowed = not found.allow_free_voices_over_quota
-        run = lambda: defaults.allow_free_over_quota(  # noqa: E731
-            operator.database, store.id, allowed, reason, found.voice_version
-        )
-        if forms.attempt("free", run):
-            session.forget_numbers(operator)
+        run = lambda: defaults.allow_free_over_quota(operator.database, store.id, allowed, reason, version)  # noqa: E731
+        if sections.save(operator, form, run):
             st.toast("Saved.", icon=":material/check:")
         st.rerun()

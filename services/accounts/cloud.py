@@ -66,17 +66,17 @@ class CloudAccounts:
     def accept(self, token: str, kind: str, password: str, *, address: str | None, agent: str) -> str:
         """Let in who followed a mailed link, with the password they chose; returns the session's secret.
 
-        Where the service finds the password too weak, the session is open but asks for another one first.
+        Where the password could not be set, too weak or the service away, the session is open but asks for one first:
+        the link is used up by then.
         """
         passwords.check_length(password)
         found = self.vendor.accept(token, kind)
         secret = self._open(found, address=address, agent=agent, previous=None, must_change=True)
         try:
             self.vendor.set_password(found, password)
-        except InvalidInput as exc:
-            log.info("a new password was refused: %s", exc)
-        else:
             self._database(found.access, address).call("password_changed", p_secret=secret)
+        except AppError as exc:
+            log.warning("the password chosen with a link was not set: %s", exc)
         return secret
 
     def forgot(self, email: str, address: str | None) -> None:
@@ -91,12 +91,7 @@ class CloudAccounts:
         return SecretStr(tokens.unseal(self._key, secret, session["tokens"]).access)
 
     def signed_out(self, person: Asker, *, everywhere: bool = False) -> None:
-        if person.token is None:
-            return
-        try:
-            self.vendor.sign_out(person.token.get_secret_value(), "global" if everywhere else "local")
-        except AppError as exc:  # its tokens run out by themselves, and nobody holds them any more
-            log.warning("the sign-in service was not told of a sign-out: %s", exc)
+        self._tell_sign_out(person, "global" if everywhere else "local")
 
     def change_password(self, person: Asker, secret: str, password: str, present: str | None) -> None:
         passwords.check_length(password)
@@ -107,8 +102,7 @@ class CloudAccounts:
             raise SignedOut
         self.vendor.set_password(tokens.unseal(self._key, secret, session["tokens"]), password)
         person.database.call("password_changed", p_secret=secret)
-        if person.token:
-            self.vendor.sign_out(person.token.get_secret_value(), "others")
+        self._tell_sign_out(person, "others")
 
     def invite(self, admin: Asker, account_id: UUID, person: Mapping[str, Any]) -> Invited:
         return _invited(admin.database.call("add_or_invite", p_account_id=account_id, p_person=person))
@@ -154,6 +148,14 @@ class CloudAccounts:
             if opened:
                 return secret
         raise SignedOut
+
+    def _tell_sign_out(self, person: Asker, scope: str) -> None:
+        if person.token is None:
+            return
+        try:
+            self.vendor.sign_out(person.token.get_secret_value(), scope)
+        except AppError as exc:  # its tokens run out by themselves, and nobody holds them any more
+            log.warning("the sign-in service was not told of a sign-out: %s", exc)
 
     def _check_present(self, person: Asker, present: str) -> None:
         tries.wait_for_turn(person.email, person.address)

@@ -47,7 +47,13 @@ class Lines(httpx.BaseTransport):
             line = self._free.get(timeout=request.extensions.get("timeout", {}).get("pool"))
         except queue.Empty:
             raise httpx.PoolTimeout("all connections are in use", request=request) from None
-        return line or _line(self._context, request.url)
+        if line is not None:
+            return line
+        try:
+            return _line(self._context, request.url)
+        except BaseException:
+            self._free.put(None)
+            raise
 
     def _give_back(self, line: httpx.BaseTransport) -> None:
         if self._closed:
@@ -77,5 +83,7 @@ class _Body(httpx.SyncByteStream):
 def _line(context: ssl.SSLContext, url: httpx.URL) -> httpx.HTTPTransport:
     """One connection, by the proxy that the environment names for this server."""
     proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
     return httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)

@@ -18,6 +18,7 @@ from services.errors import InvalidInput, Unavailable
 SECONDS = 15.0  # that a step of the conversation with the mail server may take
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 CLOSING = 421  # the server's word for "I go now", at any step
+TROUBLE = (OSError, smtplib.SMTPException, ValueError)  # a setting outside ASCII, or a host that is no name: ValueError
 
 # sent; later: not taken, this one may be tried again; away: the same for every e-mail; refused: never will be;
 # unknown: nobody can tell whether it was taken.
@@ -67,7 +68,7 @@ def send(options: Settings, mail: Mail, hand_over: Callable[[], None] = lambda: 
         return Handed("refused", "This is no address to which an e-mail can be sent.")
     try:
         server = _connect(options)
-    except (OSError, smtplib.SMTPException) as exc:
+    except TROUBLE as exc:
         return _away(exc)
     try:
         return _say(server, _sender(options), address, _lines(_message(options, mail, address)), hand_over)
@@ -139,7 +140,7 @@ def _greet(server: smtplib.SMTP, options: Settings) -> None:
 def _say(server: smtplib.SMTP, sender: str, address: str, lines: bytes, hand_over: Callable[[], None]) -> Handed:
     try:
         refusal = _offer(server, sender, address)
-    except (OSError, smtplib.SMTPException) as exc:
+    except TROUBLE as exc:
         return _away(exc)
     if refusal:
         return refusal
@@ -194,5 +195,6 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (  # the first that fits
     (ssl.SSLError, "The encryption to the mail server failed: SMTP_SECURITY, or its certificate."),
     (TimeoutError, f"The mail server did not answer within {SECONDS:.0f} seconds."),
     (smtplib.SMTPServerDisconnected, "The mail server broke off."),
+    (ValueError, "SMTP_HOST, SMTP_USER, SMTP_PASSWORD or SMTP_FROM cannot be sent to a mail server."),
     (Exception, "The mail server of SMTP_HOST cannot be reached."),
 )

@@ -50,11 +50,13 @@ def save(
     """Save the webhook; `version` is the one that was seen, None: there was none. No `address` keeps what is saved.
 
     Returns the signing secret if one was made: nobody can read it again. Raises `InvalidInput` (field "address" or
-    "secret"), `Conflict` when somebody saved it meanwhile.
+    "secret"), `Conflict` when somebody saved it meanwhile or this process seals with a key that is not in force.
     """
     if not address.strip() and secret.strip():
         raise InvalidInput("Type the address too: it is saved together with the secret.", field="address")
     content = typed(address, secret, options) if address.strip() else None
+    if content:
+        vault.check_in_force(database, options)
     sealed = _sealed(options, account_id, content) if content else None
     database.call("save_webhook", p_account_id=account_id, p_sealed=sealed, p_enabled=enabled, p_version=version)
     return content.key if content and not secret.strip() else None
@@ -103,7 +105,10 @@ def clean_address(address: str, options: Settings) -> str:
         raise InvalidInput("The address must begin with https://.", field="address")
     if "#" in text:
         raise InvalidInput("The address goes on after a #; leave that away.", field="address")
-    whole = urlsplit(text)
+    try:
+        whole = urlsplit(text)
+    except ValueError as exc:  # an open bracket, or a letter that would become a slash
+        raise InvalidInput("This is no web address: its host cannot be read.", field="address") from exc
     # Scheme and host are looked at as any vendor's; path and question, which theirs do not have, are the receiver's.
     addresses.clean_address("gemini", f"{whole.scheme}://{whole.netloc}", options)
     return text

@@ -186,6 +186,7 @@ declare
     v_email  text := lower(btrim(p_email));
     v_person public.people;
 begin
+    perform pg_advisory_xact_lock(hashtextextended('reset ' || v_email, 1));
     select * into v_person from public.people p where lower(p.email) = v_email and p.deactivated_at is null;
     if not found or exists (select from public.jobs j
                             where j.kind = 'password_reset' and j.input ->> 'person_id' = v_person.id::text

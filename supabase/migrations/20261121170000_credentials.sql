@@ -327,7 +327,7 @@ begin
         perform private.fail('PT404', 'Credential not found. Somebody may have removed it.');
     end if;
     perform private.refuse_stranger(v_row.account_id);
-    if v_row.version <> p_version then
+    if v_row.version is distinct from p_version then
         perform private.fail('PT409', 'Somebody saved this meanwhile. Reload the page to see what is there now.');
     end if;
     delete from public.profile_credentials c where c.id = p_credential_id;
@@ -687,13 +687,15 @@ end $$;
 -- transaction, then sees its call as sent and keeps the key for its answer.
 create function private.refuse_old_key(p_purchase public.purchases, p_key_id uuid) returns void
 language plpgsql set search_path = '' as $$
+declare
+    v_use record;
 begin
     if private.bills_nobody(p_purchase.provider) then
         return;
     end if;
     perform from public.profile_credentials c where c.key_id = p_key_id for share;
-    if p_key_id is distinct from
-        (private.account_in_use(p_purchase.account_id, p_purchase.profile_id, p_purchase.provider)).key_id then
+    v_use := private.account_in_use(p_purchase.account_id, p_purchase.profile_id, p_purchase.provider);
+    if not v_use.usable or p_key_id is distinct from v_use.key_id then
         perform private.fail('PT409', 'The account of this voice service was changed meanwhile. Nothing was bought.');
     end if;
 end $$;

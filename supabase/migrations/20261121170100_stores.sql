@@ -216,6 +216,8 @@ begin
     perform private.need_reason(p_reason);
     if v_store.archived_at is not null then
         perform private.fail('PT409', 'This store is archived. Bring it back first.');
+    elsif p_suspended is null then
+        perform private.fail('PT400', 'Say whether the store is to be suspended.');
     elsif (v_store.suspended_at is not null) = p_suspended then
         perform private.fail('PT409', case when p_suspended then 'Somebody suspended this store meanwhile.'
                                            else 'Somebody lifted this suspension meanwhile.' end);
@@ -262,6 +264,7 @@ create function private.archive_store(p_profile_id uuid, p_reason text) returns 
 language plpgsql security definer set search_path = '' as $$
 declare
     v_store public.profiles := private.store_of_admin(p_profile_id, 'archives a store');
+    v_month date := private.month_of(private.utc_now());
     v_work  jsonb;
     v_holds text;
 begin
@@ -269,9 +272,9 @@ begin
     if v_store.archived_at is not null then
         perform private.fail('PT409', 'Somebody archived this store meanwhile.');
     end if;
-    -- The one lock that an order waits for (its job refers to the store): its hold is counted below, or it comes later
-    -- and finds the store archived.
-    perform from public.profiles p where p.id = p_profile_id for update;
+    -- Every hold waits for the store's counter: it is counted below, or it comes later and finds the store archived.
+    perform pg_advisory_xact_lock_shared(private.month_key(v_store.account_id, v_month));
+    perform private.lock_counter(p_profile_id, v_month, v_store.account_id);
     v_work := private.work_under_way(p_profile_id);
     if (v_work ->> 'open')::integer > 0 then
         select string_agg(format('%s for %s since %s UTC', private.usd_text((h ->> 'usd')::numeric), h ->> 'service',
@@ -284,6 +287,21 @@ begin
     update public.profiles p set archived_at = private.utc_now() where p.id = p_profile_id;
     perform private.audit(v_store.account_id, 'store_archived', v_store.name, p_profile_id, btrim(p_reason),
                           '{"archived": false}', '{"archived": true}');
+end $$;
+
+-- As before, of the store as it is now: who waited for its counter may have waited for its archiving.
+create or replace function private.refuse_closed_store(p_store public.profiles) returns void
+language plpgsql set search_path = '' as $$
+declare
+    v_store public.profiles;
+begin
+    select * into v_store from public.profiles p where p.id = p_store.id;
+    if v_store.archived_at is not null then
+        perform private.fail('PT404', 'This store is archived; nothing can be made for it.');
+    elsif v_store.suspended_at is not null then
+        perform private.fail('PT423', format('%s is suspended: %s', v_store.name,
+                                             coalesce(v_store.suspended_reason, 'no reason was given.')));
+    end if;
 end $$;
 
 create function private.restore_store(p_profile_id uuid, p_reason text) returns void
@@ -708,9 +726,9 @@ begin
                                 where e ->> 'kind' = k and e ->> 'does' in ('new', 'changed')))
     into v_did from unnest('{stores,people,assignments,quotas}'::text[]) k;
     perform private.import_new_stores(p_account_id, p_rows);
+    perform private.import_limits(p_account_id, p_rows);       -- counters first: a hold has them before the company's row
     v_people := private.import_new_people(p_account_id, p_rows);
     perform private.import_assignments(p_account_id, p_rows);
-    perform private.import_limits(p_account_id, p_rows);
     perform private.import_changed_stores(p_account_id, p_rows);
     if v_did <> '{"stores": 0, "people": 0, "assignments": 0, "quotas": 0}' then
         perform private.audit(p_account_id, 'imported', null, null, null, null, v_did);

@@ -176,10 +176,19 @@ end $$;
 create or replace function private.may_add_people(p_account_id uuid) returns void
 language plpgsql stable security definer set search_path = '' as $$
 begin
-    if p_account_id not in (select private.my_account_ids()) then
+    if p_account_id is null or p_account_id not in (select private.my_account_ids()) then
         perform private.fail('PT404', 'Company not found.');
     elsif p_account_id not in (select private.my_account_ids('{admin}')) then
         perform private.fail('PT403', 'Only an admin of the company does this.');
+    end if;
+end $$;
+
+-- Anybody at this machine may look through the demo's admin's eyes: nobody real comes in by way of them.
+create function private.refuse_demo(p_account_id uuid) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+    if exists (select from public.accounts a where a.id = p_account_id and a.is_demo) then
+        perform private.fail('PT403', 'The demo company invites nobody: its people are made up. Try it in your own.');
     end if;
 end $$;
 
@@ -467,6 +476,7 @@ declare
     v_person uuid;
 begin
     perform private.lock_people(p_account_id);
+    perform private.refuse_demo(p_account_id);
     perform private.check_place(p_account_id, v_role, v_stores);
     v_person := (select p.id from public.people p where lower(p.email) = lower(btrim(p_person ->> 'email')));
     if exists (select from public.members m where m.account_id = p_account_id and m.person_id = v_person) then
@@ -490,6 +500,7 @@ declare
     v_member public.members := private.find_member(p_account_id, p_person_id);
     v_awaits boolean := private.awaits_link(p_person_id);
 begin
+    perform private.refuse_demo(p_account_id);
     if p_person_id = auth.uid() then
         perform private.fail('PT403', 'Change your own password with "Change password".');
     elsif p_kind not in ('invite', 'recovery') then

@@ -66,7 +66,9 @@ alter table public.notice_preferences enable row level security;
 grant select on public.notices, public.notice_readers, public.notice_preferences to authenticated, service_role;
 create policy "people read notices of their stores" on public.notices for select to authenticated
     using (profile_id in (select private.my_profile_ids())
-           or (profile_id is null and account_id in (select private.my_account_ids('{admin,finance}'))));
+           or (profile_id is null
+               and (account_id in (select private.my_account_ids('{admin}'))
+                    or kind = 'quota' and account_id in (select private.my_account_ids('{finance}')))));
 create policy "people read what is in their inbox" on public.notice_readers for select to authenticated
     using (person_id = (select auth.uid()) and account_id in (select private.my_account_ids()));
 create policy "people read their own wishes" on public.notice_preferences for select to authenticated
@@ -267,11 +269,24 @@ begin
     end if;
 end $$;
 
--- A quota that was lowered below what is used refuses every hold, and a refused hold can tell nobody.
+-- A quota that was lowered below what is used refuses every hold, and a refused hold can tell nobody. One that was raised
+-- ends what was told of the old one, so that the new one is told of again.
 create function private.notice_quota_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
+declare
+    v_month date := private.month_of(private.utc_now());
+    v_scope uuid := coalesce(new.profile_id, new.account_id);
+    v_limit numeric := private.limit_in_force(new.account_id, new.profile_id);
+    v_used  numeric := coalesce((select c.settled_usd + c.held_usd from public.quota_counters c
+                                 where c.scope_id = v_scope and c.month = v_month), 0);
 begin
-    perform private.look_at_quota(new.account_id, new.profile_id, private.month_of(private.utc_now()));
+    if v_limit is null or v_used < v_limit then
+        perform private.resolve_notice(new.account_id, format('quota:%s:%s:100', v_scope, v_month));
+    end if;
+    if v_limit is null or v_used < 0.9 * v_limit then
+        perform private.resolve_notice(new.account_id, format('quota:%s:%s:90', v_scope, v_month));
+    end if;
+    perform private.look_at_quota(new.account_id, new.profile_id, v_month);
     return null;
 end $$;
 create trigger notice after insert on public.quota_changes for each row execute function private.notice_quota_change();
@@ -392,7 +407,7 @@ language plpgsql set search_path = '' as $$
 declare
     v_hook private.webhooks;
 begin
-    if p_account_id not in (select private.my_account_ids()) then
+    if p_account_id is null or p_account_id not in (select private.my_account_ids()) then
         perform private.fail('PT404', 'Company not found.');
     elsif p_account_id not in (select private.my_account_ids('{admin}')) then
         perform private.fail('PT403', 'Only an admin changes the webhook.');

@@ -9,7 +9,7 @@ declare
     v_store public.profiles := private.my_work_profile(p_profile_id);
 begin
     select * into v_store from public.profiles p where p.id = p_profile_id for no key update;
-    if v_store.voice_version <> p_version then
+    if v_store.voice_version is distinct from p_version then
         perform private.fail('PT409', 'Somebody saved the voice settings meanwhile. Look at them, then save again.');
     end if;
     return v_store;
@@ -23,7 +23,7 @@ declare
 begin
     if jsonb_typeof(p_settings) is distinct from 'object'
         or exists (select from jsonb_each_text(p_settings) s
-                   where s.key not in ('provider', 'model', 'voice', 'format', 'speed', 'stability')
+                   where s.value is null or s.key not in ('provider', 'model', 'voice', 'format', 'speed', 'stability')
                       or char_length(s.value) not between 1 and 200
                       or s.key = 'format' and s.value not in ('mp3', 'wav')
                       or s.key in ('speed', 'stability') and s.value !~ '^\d(\.\d{1,4})?$') then

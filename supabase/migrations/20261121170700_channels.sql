@@ -21,9 +21,10 @@ grant select on public.profile_channels to authenticated, service_role;
 create policy "people read their stores' channels" on public.profile_channels for select to authenticated
     using (profile_id in (select private.my_profile_ids()));
 
--- An admin pins these channels of the account, and no others, to the store. They are taken as the account's last test
+-- An admin pins these channels of the account, and no others, to the store; p_seen are those that were pinned when the
+-- admin decided. They are taken as the account's last test
 -- found them: names that nobody has seen are never pinned.
-create function private.pin_channels(p_profile_id uuid, p_credential_id uuid, p_channels text[]) returns void
+create function private.pin_channels(p_profile_id uuid, p_credential_id uuid, p_channels text[], p_seen text[]) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     v_store  public.profiles := private.my_work_profile(p_profile_id);
@@ -39,6 +40,9 @@ begin
       and (c.profile_id is null or c.profile_id = p_profile_id) for no key update;
     if not found then
         perform private.fail('PT404', 'Account not found.');
+    elsif array(select x.channel from public.profile_channels x where x.profile_id = p_profile_id order by 1)
+        is distinct from array(select x from unnest(p_seen) x order by 1) then
+        perform private.fail('PT409', 'Somebody pinned other channels meanwhile. Look at them, then choose again.');
     elsif exists (select from unnest(p_channels) x
                   where x not in (select f ->> 'id' from jsonb_array_elements(coalesce(v_found, '[]')) f)) then
         perform private.fail('PT409', 'The account does not show this channel any more. Test it, then choose again.');
@@ -65,6 +69,20 @@ begin
                            from public.profile_channels x where x.profile_id = p_profile_id));
 end $$;
 
-create function public.pin_channels(p_profile_id uuid, p_credential_id uuid, p_channels text[]) returns void
-language sql set search_path = '' as $$ select private.pin_channels(p_profile_id, p_credential_id, p_channels) $$;
-grant execute on function public.pin_channels(uuid, uuid, text[]), private.pin_channels(uuid, uuid, text[]) to authenticated;
+-- An account whose channels are pinned is not removed: with it would go who publishes where.
+create function private.refuse_pinned() returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+    v_stores text := (select string_agg(distinct s.name, ', ') from public.profile_channels x
+                      join public.profiles s on s.id = x.profile_id where x.credential_id = old.id);
+begin
+    -- With its company or store everything goes.
+    if v_stores is not null and pg_trigger_depth() = 1 then
+        perform private.fail('PT409', format('Channels of this account are pinned to %s. Take them from there first.', v_stores));
+    end if;
+    return old;
+end $$;
+create trigger refuse_pinned before delete on public.profile_credentials for each row execute function private.refuse_pinned();
+
+create function public.pin_channels(p_profile_id uuid, p_credential_id uuid, p_channels text[], p_seen text[]) returns void
+language sql set search_path = '' as $$ select private.pin_channels(p_profile_id, p_credential_id, p_channels, p_seen) $$;
+grant execute on function public.pin_channels(uuid, uuid, text[], text[]), private.pin_channels(uuid, uuid, text[], text[]) to authenticated;

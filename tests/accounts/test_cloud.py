@@ -313,6 +313,17 @@ class TestPasswords:
         assert refused.value.field == field
         assert known(secret).id == anna.id
 
+    @pytest.mark.parametrize("fault", ["429", "503", "cut"])
+    def test_a_new_one_counts_although_the_service_is_not_told_of_the_other_sessions(self, project, anna, enter, fault):
+        here, there = enter(anna.email), enter(anna.email)
+        person = known(here)
+        assert identity.load(there) is not None
+        project.stack.faults.next("/auth/v1/logout", fault)
+        identity.change_password(person.model_copy(update={"must_change": True}), here, OTHER)
+        assert project.stack.faults.queue == []
+        assert identity.load(there) is None
+        assert known(enter(anna.email, OTHER)).id == anna.id
+
 
 # Mails of the worker ----------------------------------------------------------------------------------------------
 
@@ -388,6 +399,20 @@ class TestInvitations:
         secret = identity.accept(auth.mails[0][2], "invite", "1234567890", address=None, agent="")
         assert known(secret).must_change
         identity.change_password(known(secret), secret, PASSWORD)
+        assert not known(secret).must_change
+
+    @pytest.mark.parametrize("path", ["/auth/v1/user", "/rest/v1/rpc/password_changed"])
+    @pytest.mark.parametrize("fault", ["429", "503", "cut"])
+    def test_a_service_that_falters_after_the_link_was_used_up_lets_in(
+        self, project, auth, anna, admin, work, path, fault
+    ):
+        invite(admin, anna, f"{uuid4()}@example.test")
+        work("invite")
+        project.stack.faults.next(path, fault, times=10)
+        secret = identity.accept(auth.mails[0][2], "invite", PASSWORD, address=None, agent="")
+        project.stack.faults.queue.clear()
+        assert known(secret).must_change
+        identity.change_password(known(secret), secret, OTHER)
         assert not known(secret).must_change
 
     def test_a_worker_that_died_after_the_mail_sends_no_second_one(self, world, auth, anna, admin, work):

@@ -387,7 +387,8 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     ],
     "remove_credential": lambda own, aim: [{"p_credential_id": aim.things["credential"], "p_version": 1}],
     "pin_channels": lambda own, aim: [
-        {"p_profile_id": store, "p_credential_id": aim.things["credential"], "p_channels": channels}
+        {"p_profile_id": store, "p_credential_id": aim.things["credential"], "p_channels": channels,
+         "p_seen": []}
         for store in (own.store, aim.store)
         for channels in ([], [aim.mark])
     ],

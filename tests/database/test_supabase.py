@@ -384,6 +384,26 @@ def test_the_environment_s_proxy_is_used(project: FakeSupabase, monkeypatch: pyt
     project.stack.refused.clear()
 
 
+def test_a_proxy_without_a_scheme_is_one_for_http(project: FakeSupabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", project.url.removeprefix("http://"))
+    with supabase.open_http(5) as http, pytest.raises(Unavailable):
+        Supabase(url="http://cloud.test", key="sb_publishable_x", http=http).call("tries_made")
+    assert len(project.stack.seen) == 1
+    project.stack.refused.clear()
+
+
+def test_a_connection_that_cannot_be_made_leaves_its_place_to_another(
+    project: FakeSupabase, person: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "CONNECTIONS", 1)
+    with httpx.Client(transport=lines.Lines(), timeout=httpx.Timeout(2, pool=0.1)) as http:
+        with monkeypatch.context() as odd:
+            odd.setenv("http_proxy", "gopher://proxy.test")
+            with pytest.raises(ValueError, match="scheme"):
+                http.get("http://cloud.test")
+        assert rest_door(project, http, person).select(Number) == []
+
+
 def test_what_is_asked_again_only_reads(shared_world: World) -> None:
     stable = shared_world.rows(
         "select proname from pg_proc where pronamespace = 'public'::regnamespace and provolatile <> 'v'"

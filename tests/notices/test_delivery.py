@@ -232,7 +232,8 @@ def test_a_webhook_in_a_private_network_is_not_called(
 
 @pytest.mark.parametrize("address", ["", "desk.example.com", "ftp://x.example.com", "https://a b.example.com", "https://",
                                      "https://user:pass@x.example.com", "https://x.example.com/#top", "https://x\\y",
-                                     "https://x.example.com/" + "y" * 2000, "http://x.example.com"])  # fmt: skip
+                                     "https://x.example.com/" + "y" * 2000, "http://x.example.com",
+                                     "https://[abc/x", "https://ex℀mple.com/x"])  # fmt: skip
 def test_addresses_that_cannot_be_are_refused(address: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         webhook.clean_address(address, kill.options())

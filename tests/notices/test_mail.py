@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from services.config import Settings
 from services.errors import AttemptLost, InvalidInput, Unavailable
@@ -120,6 +121,21 @@ def test_a_wrong_password_is_said_without_it(certificate: ssl.SSLContext) -> Non
     with FakeSmtp(tls=certificate, user=("desk", "other")) as server:
         handed = mail.send(options(server, smtp_security="starttls", **SIGN_IN), letter())
         assert handed == Handed("away", "The mail server does not accept SMTP_USER and SMTP_PASSWORD.")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"smtp_password": SecretStr("hunter2é")}, {"smtp_from": "dé@example.test"}, {"smtp_host": "a..test"}]
+)
+def test_a_setting_that_cannot_be_sent_is_a_failed_hand_over(
+    certificate: ssl.SSLContext, wrong: dict[str, Any]
+) -> None:
+    with FakeSmtp(tls=certificate, user=("desk", "hunter2")) as server:
+        unchecked = options(server, smtp_security="starttls", **SIGN_IN).model_copy(update=wrong)
+        handed = mail.send(unchecked, letter())
+        assert handed.state == "away"
+        assert next(iter(wrong)).upper() in handed.sentence
+        assert "hunter2" not in handed.sentence
+        assert server.letters == []
 
 
 def test_nothing_is_said_in_the_clear_or_to_somebody_else(

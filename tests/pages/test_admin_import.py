@@ -1,13 +1,17 @@
 """Admin's section Import as an admin sees it."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.bulk import writing
+from services.bulk import importing, writing
 from services.bulk.tables import TABLES
+from services.config import settings
 from tests.builders import World
 from tests.pages.conftest import texts
+from tests.pages.test_admin_people import click_meanwhile
+from ui import invitation_links
 
 
 @pytest.fixture
@@ -70,6 +74,25 @@ def test_what_was_previewed_is_taken(desk: World, account: UUID, page):
     assert "1 people need their link to choose a password" in texts(page)
     page.button(key="import_done").click().run()
     assert "Imported:" not in texts(page)
+
+
+def test_a_click_while_importing_loses_no_link_and_links_begin_with_the_set_address(page, monkeypatch):
+    monkeypatch.setenv("SITE_URL", "https://admin.example.test")
+    settings.cache_clear()
+    real, files = importing.take, []
+
+    def interrupted(*arguments: Any) -> importing.Imported:
+        made = real(*arguments)
+        click_meanwhile()
+        return made
+
+    monkeypatch.setattr(importing, "take", interrupted)
+    monkeypatch.setattr(invitation_links, "as_csv", lambda links: files.append(links) or b"x")
+    upload(page, ("people.csv", "email;name;role;stores\nfin@example.test;Fin;finance;\n"))
+    page.button(key="import_send").click().run()
+    page.run()
+    assert "1 people need their link" in texts(page)
+    assert files[-1][0].address.startswith("https://admin.example.test/welcome?token_hash=")
 
 
 def outcomes(test) -> list[str]:

@@ -2,9 +2,11 @@
 
 import csv
 import io
+from typing import Any
 from uuid import UUID
 
 import pytest
+from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from services import identity, people
@@ -12,7 +14,7 @@ from services.config import settings
 from services.errors import Unavailable
 from tests.builders import World
 from tests.pages.conftest import Opened, half_a_minute_later, texts
-from ui import admin_people
+from ui import admin_people, invitation_links
 
 PASSWORD = "correct horse battery"
 
@@ -44,18 +46,30 @@ def bakery(desk: World, open_page: Opened) -> Bakery:
     return Bakery(desk, open_page)
 
 
+def click_meanwhile() -> None:
+    """As from the browser, while a run is at work: that run ends at its next word to Streamlit."""
+    context = get_script_run_ctx()
+    assert context is not None
+    assert context.script_requests is not None
+    context.script_requests.request_rerun(RerunData(page_script_hash=context.page_script_hash))
+
+
 def press(test: AppTest, label: str) -> AppTest:
     return next(b for b in test.button if b.label == label).click().run()
 
 
+def field(test: AppTest, label: str) -> Any:
+    return next(one for kind in (test.text_input, test.radio, test.multiselect) for one in kind if one.label == label)
+
+
 def fill(test: AppTest, name: str, email: str) -> None:
-    test.text_input(key="person_name").set_value(name)
-    test.text_input(key="person_email").set_value(email)
+    field(test, "Name").set_value(name)
+    field(test, "E-mail").set_value(email)
 
 
 def invite(test: AppTest, name: str = "Fin", email: str = "fin@example.test") -> AppTest:
     fill(test, name, email)
-    test.radio(key="person_role").set_value("finance")
+    field(test, "Role").set_value("finance")
     return press(test, "Make invitation link")
 
 
@@ -103,10 +117,12 @@ class TestInvite:
         said = "mailed to fin@example.test" if state == "takes it" else "could not be mailed: The mail server does not"
         assert said in texts(test)
 
-    def test_the_demo_mails_nothing(self, bakery, monkeypatch):
+    def test_the_demo_invites_nobody(self, bakery, monkeypatch):
         bakery.world.execute("update public.accounts set is_demo = true")
         monkeypatch.setattr(people, "mail_link", lambda *_: pytest.fail("a mail left this machine"))
-        assert invite(bakery.page()).code
+        test = invite(bakery.page())
+        assert not test.code
+        assert "its people are made up" in texts(test)
 
     def test_a_second_click_does_not_lose_the_link(self, bakery):
         test = invite(bakery.page())
@@ -119,9 +135,9 @@ class TestInvite:
         fill(test, "Ben", "ben@example.test")
         press(test, "Make invitation link")
         assert "at least one store" in texts(test)
-        assert test.text_input(key="person_name").value == "Ben"
-        test.multiselect(key="person_stores").set_value([str(bakery.quay)])
-        test.text_input(key="person_email").set_value(bakery.email)
+        assert field(test, "Name").value == "Ben"
+        field(test, "Stores (managers only)").set_value([str(bakery.quay)])
+        field(test, "E-mail").set_value(bakery.email)
         press(test, "Make invitation link")
         assert "already exists" in texts(test)
         assert not test.code
@@ -138,11 +154,38 @@ class TestInvite:
         links = [code.value for code in test.code]
         assert len(set(links)) == 3
         handed = test.session_state[admin_people.HANDED]
-        rows = list(csv.DictReader(io.StringIO(admin_people.as_csv(handed).decode("utf-8-sig"))))
+        rows = list(csv.DictReader(io.StringIO(invitation_links.as_csv(handed).decode("utf-8-sig"))))
         assert [row["link"] for row in rows] == links
         assert rows[0]["name"] == "'=New 0"
         press(test, "I have noted it")
         assert "needs a new link" not in texts(test)
+
+    def test_invited_people_whose_links_were_lost_get_new_ones(self, bakery):
+        test = press(invite(bakery.page()), "I have noted it")
+        press(invite(test, "Ben", "ben@example.test"), "I have noted it")
+        assert "people_links" not in keys(test)
+        next(box for box in test.checkbox if box.label.startswith("New links also for 2")).check().run()
+        press(test, "Make links for 2 people who need one")
+        assert len({code.value for code in test.code}) == 2
+
+    def test_a_click_while_the_link_is_made_does_not_lose_it(self, bakery, monkeypatch):
+        real = people.invite
+
+        def interrupted(*arguments: Any, **values: Any) -> people.Outcome:
+            made = real(*arguments, **values)
+            click_meanwhile()
+            return made
+
+        monkeypatch.setattr(people, "invite", interrupted)
+        test = invite(bakery.page())
+        assert next(code.value for code in test.run().code).endswith("&type=invite")
+
+    def test_the_form_is_another_one_after_an_invitation(self, bakery):
+        test = bakery.page()
+        before = field(test, "Name").proto.id
+        press(invite(test), "I have noted it")
+        assert field(test, "Name").value == ""
+        assert field(test, "Name").proto.id != before, "the browser keeps what was typed into one of the same id"
 
 
 class TestList:
@@ -155,7 +198,7 @@ class TestList:
                                                   ("nobody", set()), ("example.test", {"Ada", "Mia"})])  # fmt: skip
     def test_is_searched(self, bakery, typed, found):
         test = bakery.page()
-        test.text_input(key="people_search").set_value(typed).run()
+        field(test, "Search people").set_value(typed).run()
         shown = {name for name, one in (("Ada", bakery.ada), ("Mia", bakery.mia)) if f"edit_{one}" in keys(test)}
         assert shown == found
         assert ("Nobody matches" in texts(test)) is not bool(found)

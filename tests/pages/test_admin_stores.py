@@ -182,11 +182,11 @@ class TestQuotas:
         store = desk.store(account, quota="3")
         test = section("Quotas", slug(desk, store))
         assert "Now: $3.00 a month; $0.00 spent and $0.00 held" in texts(test)
-        test.text_input(key="quota_amount").set_value("25.00")
+        field(test, "US dollars a month").set_value("25.00")
         press(test, "Set quota")
         assert "Say why" in texts(test)
-        assert test.text_input(key="quota_amount").value == "25.00"
-        test.text_input(key="quota_reason").set_value("Black Friday")
+        assert field(test, "US dollars a month").value == "25.00"
+        field(test, "Reason").set_value("Black Friday")
         press(test, "Set quota")
         assert in_database(desk, store)["monthly_quota_usd"] == Decimal(25)
         history = next(frame.value for frame in test.dataframe if "Who" in frame.value)
@@ -196,8 +196,8 @@ class TestQuotas:
     def test_a_bad_amount_changes_nothing(self, desk: World, account: UUID, section, amount: str):
         store = desk.store(account, quota="3")
         test = section("Quotas", slug(desk, store))
-        test.text_input(key="quota_amount").set_value(amount)
-        test.text_input(key="quota_reason").set_value("because")
+        field(test, "US dollars a month").set_value(amount)
+        field(test, "Reason").set_value("because")
         press(test, "Set quota")
         assert test.error
         assert not test.exception
@@ -207,22 +207,30 @@ class TestQuotas:
     def test_a_typed_zero_is_asked_about(self, desk: World, account: UUID, section, zero: str):
         store = desk.store(account, quota="3")
         test = section("Quotas", slug(desk, store))
-        test.text_input(key="quota_amount").set_value(zero)
-        test.text_input(key="quota_reason").set_value("because")
+        field(test, "US dollars a month").set_value(zero)
+        field(test, "Reason").set_value("because")
         press(test, "Set quota")
         assert "Does 0 mean no limit?" in texts(test)
         assert in_database(desk, store)["monthly_quota_usd"] == Decimal(3)
-        test.radio(key="quota_kind").set_value("No limit")
+        field(test, "New limit").set_value("No limit")
         press(test, "Set quota")
         assert in_database(desk, store)["monthly_quota_usd"] == 0
 
     def test_no_limit_beside_an_amount_is_asked_about(self, desk: World, account: UUID, section):
         store = desk.store(account, quota="3")
         test = section("Quotas", slug(desk, store))
-        test.radio(key="quota_kind").set_value("No limit")
-        test.text_input(key="quota_amount").set_value("5")
+        field(test, "New limit").set_value("No limit")
+        field(test, "US dollars a month").set_value("5")
         press(test, "Set quota")
         assert "5 is typed and no limit is chosen" in texts(test)
+
+    def test_what_was_typed_for_one_store_is_not_there_for_another(self, desk: World, account: UUID, section):
+        store, other = desk.store(account, "Quay", quota="3"), desk.store(account, "Hill", quota="4")
+        test = section("Quotas", slug(desk, store))
+        field(test, "US dollars a month").set_value("25.00")
+        field(test, "Reason").set_value("Black Friday").run()
+        field(test, "Store or company").set_value(str(other)).run()
+        assert (field(test, "US dollars a month").value, field(test, "Reason").value) == ("", "")
 
     def test_the_companys_limit_and_its_grants(self, desk: World, account: UUID, admin: UUID, section):
         desk.store(account)
@@ -279,6 +287,22 @@ class TestCompany:
         press(test, "Save")
         assert why in texts(test)
         assert field(test, "Company name").value == "Typed"
+        assert desk.value("select version from public.accounts where id = %s", account) == 1
+
+    def test_another_company_has_its_own_form(self, desk: World, account: UUID, admin: UUID, section):
+        other = desk.company("Other", timezone="UTC")
+        desk.execute("update public.accounts set version = 5 where id = %s", other)
+        desk.insert("public.members", account_id=other, person_id=admin, role="admin")
+        test = section("Company")
+        if test.selectbox(key="account").value != str(account):
+            test.selectbox(key="account").set_value(str(account)).run()
+        field(test, "Company name").set_value("Typed").run()
+        test.selectbox(key="account").set_value(str(other)).run()
+        assert (field(test, "Company name").value, field(test, "Time zone").value) == ("Other", "UTC")
+        field(test, "Time zone").set_value("Europe/London")
+        press(test, "Save")
+        (row,) = desk.rows("select * from public.accounts where id = %s", other)
+        assert (row["name"], row["timezone"], row["version"]) == ("Other", "Europe/London", 6)
         assert desk.value("select version from public.accounts where id = %s", account) == 1
 
     def test_the_second_of_two_savers_is_told(self, desk: World, account: UUID, admin: UUID, section):

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services import audit
+from services.errors import Unavailable
 from tests.builders import World
 from tests.pages.conftest import slug, texts
 
@@ -138,8 +140,25 @@ def test_people_of_one_name_are_told_apart(desk: World, shop, note, audit_page):
     assert "first" not in said(audit_page(who=label))
 
 
-def test_what_is_shown_can_be_exported(note, audit_page):
-    note()
-    (button,) = audit_page().get("download_button")
+def test_what_is_shown_can_be_exported_while_the_filters_stay(note, audit_page):
+    note(subject="one")
+    test = audit_page()
+    assert not test.get("download_button")
+    test.button(key="audit_prepare").click().run()
+    (button,) = test.get("download_button")
     assert button.proto.label == "Export as CSV"
-    assert button.proto.deferred_file_id
+    assert b"one" in test.session_state["audit_file"][1]
+    test.text_input(key="find").set_value("two").run()
+    assert not test.get("download_button")
+
+
+def test_a_file_that_cannot_be_made_is_said(note, audit_page, monkeypatch):
+    def away(*_):
+        raise Unavailable
+
+    note()
+    monkeypatch.setattr(audit, "csv_file", away)
+    test = audit_page()
+    test.button(key="audit_prepare").click().run()
+    assert not test.exception
+    assert "The database does not answer" in texts(test)

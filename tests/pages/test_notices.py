@@ -9,7 +9,7 @@ import streamlit as st
 from services import vault
 from services.config import settings
 from services.errors import Unavailable
-from services.notices import inbox
+from services.notices import inbox, webhook
 from tests.builders import World
 from tests.fakes.web import Reply
 from tests.fakes.webhook import FakeReceiver
@@ -111,9 +111,9 @@ def test_text_is_shown_as_it_stands(desk: World, shop, open_page):
 
 def test_wishes_are_saved(desk: World, shop, open_page):
     test = open_page(shop[2], "notices")
-    assert test.checkbox(key="wish_email_job_failed").value is False
-    test.checkbox(key="wish_email_job_failed").check()
-    test.checkbox(key="wish_inbox_quota").uncheck()
+    assert test.checkbox(key=f"wishes_{shop[0]}_email_job_failed").value is False
+    test.checkbox(key=f"wishes_{shop[0]}_email_job_failed").check()
+    test.checkbox(key=f"wishes_{shop[0]}_inbox_quota").uncheck()
     next(button for button in test.button if button.label == "Save").click().run()
     assert not test.exception
     found = inbox.notice_settings(desk.as_person(shop[2]), shop[0]).kinds
@@ -144,10 +144,43 @@ def allowed(desk: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def typed(test: Any, address: str, button: str, secret: str = "") -> Any:
-    turn = test.session_state["webhook_turn"]
-    test.text_input(key=f"webhook_address_{turn}").set_value(address)
-    test.text_input(key=f"webhook_secret_{turn}").set_value(secret)
+    next(one for one in test.text_input if one.label in ("Address", "New address")).set_value(address)
+    next(one for one in test.text_input if one.label == "Signing secret").set_value(secret)
     return test.button(key=button).click().run()
+
+
+def ticked(test: Any) -> Any:
+    return next(box for box in test.checkbox if box.label.startswith("Remove the webhook")).check().run()
+
+
+@pytest.mark.usefixtures("allowed")
+@pytest.mark.parametrize("change", ["save", "remove"])
+def test_who_changes_the_webhook_second_is_told(desk: World, shop, open_page, change: str):
+    door = desk.as_person(shop[2])
+    values = {"secret": "x" * 20, "enabled": True}
+    webhook.save(door, settings(), shop[0], address="https://127.0.0.1/first", version=None, **values)
+    test = open_page(shop[2], "notices")
+    if change == "remove":
+        ticked(test)
+    webhook.save(door, settings(), shop[0], address="https://127.0.0.2/theirs", version=1, **values)
+    if change == "save":
+        typed(test, "https://127.0.0.3/ours", "webhook_save", "y" * 20)
+    else:
+        test.button(key="webhook_remove").click().run()
+    assert "Somebody saved this meanwhile" in texts(test)
+    found = inbox.notice_settings(door, shop[0]).webhook
+    assert (found.shown_address, found.version) == ("127.0.0.2", 2)
+
+
+def test_another_company_s_wishes_are_its_own(desk: World, shop, open_page):
+    other = desk.company("Other")
+    desk.insert("public.members", account_id=other, person_id=shop[2], role="admin")
+    test = open_page(shop[2], "notices")
+    for account in (shop[0], other):
+        test.selectbox(key="account").set_value(str(account)).run()
+        box = test.checkbox(key=f"wishes_{account}_email_job_failed")
+        assert box.value is False
+        box.check().run()
 
 
 @pytest.mark.usefixtures("allowed")
@@ -170,7 +203,7 @@ def test_a_webhook_is_saved_tested_and_removed(desk: World, shop, open_page, wor
         test.run()
         assert "The webhook took the test." in texts(test)
         assert [event["kind"] for event in receiver.events.values()] == ["webhook_test"]
-    test.checkbox(key="webhook_sure").check().run()
+    ticked(test)
     test.button(key="webhook_remove").click().run()
     assert inbox.notice_settings(desk.as_person(shop[2]), shop[0]).webhook is None
 

@@ -1,12 +1,16 @@
 """The Settings page: a store's voice, accounts typed and tested, channels pinned; each by who may."""
 
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
-from services import channels, credentials, vault
+from services import channels, connections, credentials, vault
 from services.config import settings
+from services.errors import Conflict, NotAllowed, NotFound
 from services.speech import defaults
+from services.speech.defaults import VoiceDefaults
 from tests.builders import World
 from tests.fakes.postiz import Channel, FakePostiz
 
@@ -41,8 +45,12 @@ def texts(test):
     return " ".join(part.value for part in parts)
 
 
-def key(name, scope, provider="postiz"):
-    return f"account_{name}_{provider}_{scope}"
+def field(name, scope, turn=0):
+    return f"account_postiz_{scope}_{name}_{turn}"
+
+
+def button(name, scope):
+    return f"{name}_account_postiz_{scope}"
 
 
 class TestVoice:
@@ -60,22 +68,18 @@ class TestVoice:
     def test_a_section_that_somebody_saved_meanwhile_is_told(self, desk, place, open_page):
         test = open_page(place["manager"], "settings", store=place["slug"])
         test.slider(key="default_speed").set_value(1.25).run()
-        real = defaults.of_store
-
-        def earlier(database, profile_id):
-            seen = real(database, profile_id)
-            return seen.model_copy(update={"voice_version": seen.voice_version - 1})
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(defaults, "of_store", earlier)
-            test.button(key="default_save").click().run()
+        admin = desk.as_person(place["admin"])
+        defaults.save(admin, place["store"], VoiceDefaults(provider="hibari", speed=Decimal("0.75")), 1)
+        test.button(key="default_save").click().run()
         assert "Somebody saved the voice settings meanwhile" in texts(test)
+        assert test.slider(key="default_speed").value == 1.25
+        assert defaults.of_store(admin, place["store"]).defaults.speed == Decimal("0.75")
 
     def test_only_an_admin_sees_the_switch_for_free_voices(self, desk, place, open_page):
         test = open_page(place["manager"], "settings", store=place["slug"])
-        assert [w for w in test.text_input if w.key == "free_reason"] == []
+        assert [w for w in test.text_input if w.key.startswith("free_")] == []
         test = open_page(place["admin"], "settings", store=place["slug"])
-        test.text_input(key="free_reason").set_value("Drafts cost nothing")
+        test.text_input(key=f"free_{place['store']}_reason_0").set_value("Drafts cost nothing")
         next(button for button in test.button if button.label == "Let them go on").click().run()
         assert defaults.of_store(desk.as_person(place["admin"]), place["store"]).allow_free_voices_over_quota
 
@@ -83,44 +87,82 @@ class TestVoice:
 class TestAccounts:
     def typed(self, open_page, place, vendor, secret, address=None):
         test = open_page(place["admin"], "settings")
-        test.text_input(key=key("address", "company")).set_value(address or vendor.api)
-        test.text_input(key=key("key", "company")).set_value(secret)
+        test.text_input(key=field("address", place["account"])).set_value(address or vendor.api)
+        test.text_input(key=field("key", place["account"])).set_value(secret)
         return test
 
     def test_what_is_typed_is_tested_before_it_is_saved(self, desk, place, open_page, vendor):
         test = self.typed(open_page, place, vendor, WRONG_KEY)
-        test.button(key=key("test", "company")).click().run()
+        test.button(key=button("test", place["account"])).click().run()
         assert "key" in test.error[0].value
         assert credentials.of_company(desk.as_person(place["admin"]), place["account"]) == []
-        test.text_input(key=key("key", "company")).set_value(vendor.key)
-        test.button(key=key("test", "company")).click().run()
+        test.text_input(key=field("key", place["account"])).set_value(vendor.key)
+        test.button(key=button("test", place["account"])).click().run()
         assert any("Connected" in item.value for item in test.success)
-        test.button(key=key("save", "company")).click().run()
+        test.button(key=button("save", place["account"])).click().run()
         (saved,) = credentials.of_company(desk.as_person(place["admin"]), place["account"])
         assert (saved.provider, saved.last4, saved.test_ok) == ("postiz", vendor.key[-4:], True)
-        assert test.text_input(key=key("key", "company")).value == ""
+        assert test.text_input(key=field("key", place["account"], 1)).value == ""
         assert vendor.key not in texts(test)
 
     def test_a_key_that_is_none_is_said_beside_it_and_stays(self, place, open_page, vendor):
         test = self.typed(open_page, place, vendor, "two words")
-        test.button(key=key("save", "company")).click().run()
+        test.button(key=button("save", place["account"])).click().run()
         assert test.error
-        assert test.text_input(key=key("key", "company")).value == "two words"
+        assert test.text_input(key=field("key", place["account"])).value == "two words"
 
     def test_a_store_is_told_whose_account_it_uses(self, desk, place, open_page, vendor):
         test = open_page(place["admin"], "settings", store=place["slug"])
-        test.radio(key=f"uses_postiz_{place['store']}").set_value("own").run()
+        self.choose(test, place, "own", turn=0)
         assert credentials.choices(desk.as_person(place["admin"]), place["store"])["postiz"] == "own"
-        test.radio(key=f"uses_postiz_{place['store']}").set_value("none").run()
+        self.choose(test, place, "none", turn=1)
         assert credentials.choices(desk.as_person(place["admin"]), place["store"])["postiz"] == "none"
+
+    def choose(self, test, place, wanted, turn):
+        test.radio(key=f"uses_postiz_{place['store']}_uses_{turn}").set_value(wanted)
+        test.button(key=f"uses_postiz_{place['store']}_send").click().run()
+
+    def test_nothing_is_chosen_without_a_click(self, desk, place, open_page, vendor):
+        test = open_page(place["admin"], "settings", store=place["slug"])
+        credentials.save(
+            desk.as_person(place["admin"]), settings(), place["account"], None, "postiz", vendor.api, vendor_key(vendor)
+        )
+        test.radio(key=f"uses_postiz_{place['store']}_uses_0").set_value("own").run()
+        test.run()
+        assert credentials.chosen(desk.as_person(place["admin"]), place["store"]) == {}
+
+    def test_of_two_who_choose_the_second_is_told(self, desk, place, open_page):
+        test = open_page(place["admin"], "settings", store=place["slug"])
+        credentials.choose(desk.as_person(place["admin"]), place["store"], "postiz", "own", 0)
+        self.choose(test, place, "none", turn=0)
+        assert "meanwhile" in texts(test)
+        assert credentials.choices(desk.as_person(place["admin"]), place["store"])["postiz"] == "own"
+
+    def test_of_two_who_save_a_key_the_second_is_told(self, desk, place, open_page, vendor):
+        test = self.typed(open_page, place, vendor, vendor.key)
+        credentials.save(
+            desk.as_person(place["admin"]), settings(), place["account"], None, "postiz", vendor.api, vendor_key(vendor)
+        )
+        test.button(key=button("save", place["account"])).click().run()
+        assert "meanwhile" in texts(test)
+
+    def test_what_is_typed_for_one_company_stands_in_no_other(self, desk, place, open_page, vendor):
+        other = desk.company("Another")
+        desk.insert("public.members", account_id=other, person_id=place["admin"], role="admin")
+        test = open_page(place["admin"], "settings")
+        here = next(account for account in (place["account"], other) if field_of(test, account))
+        test.text_input(key=field("key", here)).set_value("typed-for-this-one").run()
+        there = other if here == place["account"] else place["account"]
+        test.selectbox(key="account").set_value(str(there)).run()
+        assert field_of(test, there).value == ""
 
     def test_a_manager_tests_saved_keys_and_types_none(self, desk, place, open_page, vendor):
         admin = desk.as_person(place["admin"])
         credentials.save(admin, settings(), place["account"], place["store"], "postiz", vendor.api, vendor_key(vendor))
         test = open_page(place["manager"], "settings", store=place["slug"])
         assert "••••" in texts(test)
-        assert [w for w in test.text_input if w.key.startswith("account_key")] == []
-        test.button(key=key("retest", place["store"])).click().run()
+        assert [w for w in test.text_input if "_key_" in w.key] == []
+        test.button(key=button("retest", place["store"])).click().run()
         assert not test.exception
         assert desk.value("select count(*) from public.jobs where kind = 'test_credential'") >= 1
 
@@ -130,9 +172,11 @@ class TestAccounts:
         assert [w for w in test.text_input if w.key.startswith("account_")] == []
 
 
-def vendor_key(vendor):
-    from pydantic import SecretStr
+def field_of(test, account):
+    return next((w for w in test.text_input if w.key == field("key", account)), None)
 
+
+def vendor_key(vendor):
     return SecretStr(vendor.key)
 
 
@@ -140,8 +184,6 @@ class TestChannels:
     @pytest.fixture
     def connected(self, desk, place, vendor):
         """The company's account with two channels; the store uses it."""
-        from services import connections
-
         vendor.organisations[vendor.key].channels[:] = [
             Channel("c1", "Harbour Bakery", "instagram"), Channel("c2", "Harbour Bakery", "tiktok")
         ]  # fmt: skip
@@ -163,7 +205,7 @@ class TestChannels:
 
     def test_an_admin_pins_what_the_account_showed(self, desk, place, open_page, connected):
         test = open_page(place["admin"], "settings", store=place["slug"])
-        test.multiselect(key=f"channels_{place['store']}").set_value(["c1"])
+        test.multiselect(key=f"channels_{place['store']}_channels_0").set_value(["c1"])
         next(button for button in test.button if button.label == "Pin these channels").click().run()
         assert [c.channel for c in channels.pinned(desk.as_person(place["manager"]), place["store"])] == ["c1"]
         assert "Harbour Bakery · instagram" in texts(open_page(place["manager"], "settings", store=place["slug"]))
@@ -171,29 +213,33 @@ class TestChannels:
     def test_no_channel_serves_two_stores(self, desk, place, connected):
         admin, credential = connected
         other = desk.store(place["account"], name="Hill")
-        channels.pin(admin, place["store"], credential, ["c1"])
-        from services.errors import Conflict
+        channels.pin(admin, place["store"], credential, ["c1"], seen=[])
 
         with pytest.raises(Conflict, match="is pinned to Quay"):
-            channels.pin(admin, other, credential, ["c1", "c2"])
+            channels.pin(admin, other, credential, ["c1", "c2"], seen=[])
         assert channels.pinned(admin, other) == []
-        channels.pin(admin, place["store"], credential, [])
-        channels.pin(admin, other, credential, ["c1", "c2"])
+        channels.pin(admin, place["store"], credential, [], seen=["c1"])
+        channels.pin(admin, other, credential, ["c1", "c2"], seen=[])
         assert len(channels.pinned(admin, other)) == 2
 
+    def test_of_two_who_pin_the_second_is_told(self, place, connected):
+        admin, credential = connected
+        channels.pin(admin, place["store"], credential, ["c1"], seen=[])
+        with pytest.raises(Conflict, match="meanwhile"):
+            channels.pin(admin, place["store"], credential, ["c2"], seen=[])
+        assert [channel.channel for channel in channels.pinned(admin, place["store"])] == ["c1"]
+
     def test_a_channel_that_nobody_has_seen_is_never_pinned(self, place, connected):
-        from services.errors import Conflict
 
         admin, credential = connected
         with pytest.raises(Conflict, match="does not show this channel"):
-            channels.pin(admin, place["store"], credential, ["c3"])
+            channels.pin(admin, place["store"], credential, ["c3"], seen=[])
 
     @pytest.mark.parametrize("who", ["manager", "finance", "stranger"])
     def test_only_an_admin_pins(self, desk, place, connected, who):
-        from services.errors import NotAllowed, NotFound
 
         person = desk.person(desk.company(), "admin") if who == "stranger" else place[who]
         with pytest.raises((NotAllowed, NotFound)):
-            channels.pin(desk.as_person(person), place["store"], connected[1], ["c1"])
+            channels.pin(desk.as_person(person), place["store"], connected[1], ["c1"], seen=[])
         with pytest.raises(NotFound):
-            channels.pin(connected[0], place["store"], uuid4(), ["c1"])
+            channels.pin(connected[0], place["store"], uuid4(), ["c1"], seen=[])
