@@ -25,6 +25,7 @@ AppError
     ├── Busy                somebody held the rows for too long
     ├── TimedOut            the statement took too long
     └── VendorBusy          the voice's vendor cannot be reached or is busy; nothing was bought
+        ├── KeyChanged      its account was changed just before the call
         ├── Crowded         the account has as many calls under way as its plan allows
         └── Overloaded      the vendor asks everybody to slow down
 """
@@ -180,6 +181,10 @@ class Crowded(VendorBusy):
     sentence = (
         "The voice service has as many calls under way as its plan allows. It is tried again; nothing was bought."
     )
+
+
+class KeyChanged(VendorBusy):
+    sentence = "The account of this voice service was changed meanwhile. Nothing was bought; it is tried again."
 
 
 class Overloaded(VendorBusy):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services import doctor, first_admin, identity, vault
+from services import doctor, first_admin, identity, logs, vault
 from services.config import settings
 from services.database import connect
 from services.database.migrate import migrations
@@ -162,6 +162,7 @@ class TestFirstAdmin:
         def prepare(opened, password=PASSWORD):
             monkeypatch.setattr(connect, "_current", [opened])
             monkeypatch.setattr(first_admin, "process_doors", AsIs)
+            monkeypatch.setattr(logs, "configure", lambda level: None)  # this process's log is the tests'
             monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
 
         return prepare

@@ -14,6 +14,7 @@ from services.errors import (
     AppError,
     AttemptLost,
     Conflict,
+    KeyChanged,
     ProviderFailed,
     ProviderUnavailable,
     PurchaseUnclear,
@@ -25,7 +26,7 @@ from services.jobs.context import Context, Postponed
 from services.speech import bought, registry
 from services.speech.bought import Purchase
 from services.speech.provider import Line, Recovers, Speech
-from services.speech.registry import Access, KeyChanged
+from services.speech.registry import Access
 from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)

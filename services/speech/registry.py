@@ -13,7 +13,7 @@ from services.config import Settings, settings
 from services.connections import Provider as Vendor
 from services.credentials import Opened
 from services.database.door import Database
-from services.errors import InvalidInput, ProviderUnavailable, SettingsInvalid, VendorBusy
+from services.errors import InvalidInput, KeyChanged, ProviderUnavailable, SettingsInvalid
 from services.speech.coqui import Coqui
 from services.speech.edge import Edge
 from services.speech.hibari import Hibari
@@ -50,10 +50,6 @@ def provider(name: str) -> Provider:
 
 
 # Accounts ---------------------------------------------------------------------------------------------------------
-
-
-class KeyChanged(VendorBusy):
-    sentence = "The account of this voice service was changed meanwhile. Nothing was bought; it is tried again."
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from services import doctor, first_admin, identity
+from services import doctor, first_admin, identity, logs
 from services.config import settings
 from services.database import connect, embedded
 from services.speech import registry
@@ -43,6 +43,7 @@ def typed(monkeypatch):
     def prepare(opened, password=PASSWORD):
         monkeypatch.setattr(connect, "_current", [opened])
         monkeypatch.setattr(first_admin, "process_doors", AsIs)
+        monkeypatch.setattr(logs, "configure", lambda level: None)  # this process's log is the tests'
         monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
 
     return prepare
