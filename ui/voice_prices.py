@@ -14,7 +14,7 @@ from services.speech import decisions
 from services.speech.catalogue import Offer
 from services.speech.decisions import Pause
 from services.speech.provider import Model
-from ui import charts, formats, forms, pauses, rates, session, voice_picker
+from ui import charts, formats, forms, pauses, rates, sections, session, voice_picker
 from ui.session import Operator
 
 Priced = dict[str, tuple[Offer, Model]]  # by what a select box holds
@@ -59,43 +59,44 @@ def _row(operator: Operator, offer: Offer, model: Model, book: PriceBook) -> dic
 
 def _form(operator: Operator, models: Priced) -> None:
     labels = {key: f"{charts.name(offer.name)} · {model.name}" for key, (offer, model) in models.items()}
-    with st.form("price", border=True):
-        chosen = st.selectbox("Model", list(labels), format_func=labels.get, key="price_model")
-        forms.beside("price.model")
-        amount = st.text_input("US dollars per 1,000 characters", key="price_amount", placeholder="0.10")
-        forms.beside("price.price")
-        free = _ask_whether_free()
+    form = sections.of(operator, "price")
+    with st.form(form, border=True):
+        chosen = st.selectbox("Model", list(labels), format_func=labels.get, key=f"{form}_model")
+        forms.beside(f"{form}.model")
+        amount = st.text_input("US dollars per 1,000 characters", key=f"{form}_amount", placeholder="0.10")
+        forms.beside(f"{form}.price")
+        free = _ask_whether_free(form)
         today = datetime.now(UTC).date()
         day = st.date_input(
-            "From (UTC day)", today, min_value=today, key="price_from", help="Today: from this moment on."
+            "From (UTC day)", today, min_value=today, key=f"{form}_from", help="Today: from this moment on."
         )
-        forms.beside("price.valid_from")
-        reason = st.text_input("Reason", key="price_reason", placeholder="Creator plan, price list of 1 Nov")
-        forms.beside("price.reason")
+        forms.beside(f"{form}.valid_from")
+        reason = st.text_input("Reason", key=f"{form}_reason", placeholder="Creator plan, price list of 1 Nov")
+        forms.beside(f"{form}.reason")
         sent = st.form_submit_button("Set price", type="primary")
-        forms.beside("price.")
+        forms.beside(f"{form}.")
     if sent and chosen:
         offer, model = models[chosen]
         start = datetime.combine(day, time.min, UTC) if day > today else None
-        if forms.attempt("price", lambda: _set(operator, offer, model, amount, free=free, reason=reason, start=start)):
-            st.session_state.pop("price_zero", None)
+        st.session_state[f"{form}_zero"] = is_zero(amount)
+        if forms.attempt(form, lambda: _set(operator, offer, model, amount, free=free, reason=reason, start=start)):
+            st.session_state.pop(f"{form}_zero", None)
             session.forget_numbers(operator)
             when = f" from {day:%-d %b %Y} on" if start else ""
             st.toast(formats.plain(f"Price of {labels[chosen]} set{when}."), icon=":material/check:")
         st.rerun()
 
 
-def _ask_whether_free() -> bool:
+def _ask_whether_free(form: str) -> bool:
     """Only where a 0 was typed: it would let the voice speak beyond every quota."""
-    return st.checkbox("It is free: nobody bills it", key="price_free") if st.session_state.get("price_zero") else False
+    zero = st.session_state.get(f"{form}_zero", False)
+    return st.checkbox("It is free: nobody bills it", key=f"{form}_free") if zero else False
 
 
 def _set(
     operator: Operator, offer: Offer, model: Model, amount: str, *, free: bool, reason: str, start: datetime | None
 ) -> None:
-    zero = is_zero(amount)
-    st.session_state["price_zero"] = zero
-    if zero and not free:
+    if is_zero(amount) and not free:
         raise InvalidInput("0 means free: nothing is held and nothing is booked. Tick the box if it is.", "price")
     prices.set_price(operator.database, operator.account_id, offer.name, model.id, amount, reason, start)
 
@@ -125,7 +126,7 @@ def _model_of(pause: Pause) -> tuple[str, str]:
 
 
 def _confirm(operator: Operator, provider: str, model: str, rows: Sequence[Pause]) -> None:
-    form = f"confirm_{provider}_{model}"
+    form = sections.of(operator, f"confirm_{provider}_{model}")
     with st.form(form, border=True):
         for row in rows:
             st.text(pauses.arithmetic(row, operator.timezone))
