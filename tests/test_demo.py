@@ -432,7 +432,8 @@ def use_demo(world: World) -> tuple[identity.Person, str]:
     assert admin is not None
     generation.order_speech(world.as_person(person.id), LIPSCANI.id, order(), uuid4())
     world.spend(LIPSCANI.id, "0.50", person.id)
-    people.invite(admin, ACCOUNT_ID, name="New", email="new@example.test", role="manager", profile_ids=[LIPSCANI.id])
+    former = next(member for member in people.of_company(admin.database, ACCOUNT_ID) if member.role == "finance")
+    people.remove(admin.database, ACCOUNT_ID, former.id, former.version)
     world.insert(
         "public.quota_grants", id=uuid4(), account_id=ACCOUNT_ID, profile_id=HUDSON.id, amount_usd=5,
         valid_from=NOW, valid_until=NOW + timedelta(days=3), reason="Holiday", granted_by=ADMIN.id,
