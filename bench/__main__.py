@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Callable
 
-from bench import audit, jobs, money, pages, reading, rest, speech, start
+from bench import audit, clips, jobs, money, pages, publishing, reading, rest, speech, start
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
     "reading": reading.run,
     "audit": audit.run,
+    "clips": clips.run,
     "start": start.run,
     "jobs": jobs.run,
     "speech": speech.run,
+    "publishing": publishing.run,
     "pages": pages.run,
     "rest": rest.run,
 }

@@ -38,13 +38,19 @@ def first_steps(operator: Operator) -> None:
         return
     with st.container(border=True, key="first_steps"):
         st.header("First steps")
-        for done, label, page in (
-            (steps.spoke, "Speak a line", "../pages/voice.py"),
-            (steps.quota, "Set a quota", "../pages/admin.py"),
-            (steps.manager, "Add a manager", "../pages/admin.py"),
+        for done, label, page, part in (
+            (steps.spoke, "Speak a line", "voice", None),
+            (steps.clip, "Add a clip", "clips", None),
+            (steps.postiz, "Connect Postiz", "settings", None),
+            (steps.quota, "Set a quota", "admin", "Quotas"),
+            (steps.manager, "Add a manager", "admin", "People"),
         ):
-            icon = ":material/check_circle:" if done else ":material/radio_button_unchecked:"
-            st.page_link(page, label=f"{label} (done)" if done else label, icon=icon)
+            st.page_link(
+                f"../pages/{page}.py",
+                label=f"{label} (done)" if done else label,
+                icon=":material/check_circle:" if done else ":material/radio_button_unchecked:",
+                query_params={"part": part} if part else None,
+            )
 
 
 def numbers(dashboard: Dashboard, range_name: str) -> None:
@@ -165,8 +171,17 @@ def store_line(row: StoreRow, range_name: str) -> dict[str, object]:
         "Left": formats.usd_left(quota.left) if quota.left is not None else "No limit",
         f"Spent, {range_name}": formats.usd(row.spent),
         "Failed jobs": row.failed_jobs,
+        "Posts": posts_line(row),
+        "Last post": formats.ago(row.last_post_at) if row.last_post_at else "never",
         "Last speech": formats.ago(row.last_speech_at) if row.last_speech_at else "never",
     }
+
+
+def posts_line(row: StoreRow) -> str:
+    """What of a store's publishing needs somebody."""
+    found = {"failed": row.failed_posts, "unknown": row.unknown_posts}
+    parts = [f"{many} {what}" for what, many in found.items() if many]
+    return " · ".join([*parts, "Postiz not working"] if row.account_dead else parts) or "fine"
 
 
 def show(operator: Operator) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from services.database.door import Database
+from services.desks import JobsDesk
 from services.errors import AppError, InvalidInput, ModelPaused
 from services.jobs import queue
 from services.jobs.queue import Job
@@ -25,15 +25,13 @@ from ui import (
     session,
     speech_order,
     speech_player,
+    voice_desk,
     voice_picker,
 )
 from ui.session import Operator
 from ui.voice_picker import Choice, Services
 
 person = session.require("admin", "manager")
-
-HISTORY = 10  # speeches a page
-WATCHED = 10  # latest jobs among which open ones are looked for
 
 
 def compose(operator: Operator, store: Store) -> None:
@@ -44,7 +42,6 @@ def compose(operator: Operator, store: Store) -> None:
     )  # fmt: skip
     beside_text = st.container()
     offered = voice_picker.services(operator, store)
-    voice_picker.begin_with(VoiceDefaults.model_validate(store.tts_settings), str(store.id))
     choice = voice_picker.pick(operator, offered)
     if choice is not None and text.strip():
         order(operator, store, offered, choice, text, beside_text)
@@ -63,7 +60,9 @@ def order(
     if sentence := choice.warning(text):
         beside_text.warning(formats.plain(sentence), icon=":material/translate:")
     try:
-        quote = generation.quote(reader(operator, store), store.id, choice.order(text))
+        # After a click on Generate, the words and models of this moment.
+        known = session.recently_or_now(operator, store, now=bool(st.session_state.get("voice_generate")))
+        quote = generation.quote(known, store.id, choice.order(text))
     except InvalidInput as exc:
         beside_text.error(str(exc), icon=":material/error:")
         return
@@ -74,11 +73,6 @@ def order(
     else:
         decide(operator, store, choice, text, quote)
     speech_order.draft_button(operator, store, offered, choice, text)
-
-
-def reader(operator: Operator, store: Store) -> Database:
-    """What a price is computed from: after a click on Generate the words and models of this moment."""
-    return operator.database if st.session_state.get("voice_generate") else session.recently(operator, store)
 
 
 def say_paused(operator: Operator, store: Store, choice: Choice, error: ModelPaused) -> None:
@@ -115,18 +109,26 @@ def saved(operator: Operator, store: Store) -> None:
         )
 
 
-def progress(operator: Operator, store: Store) -> None:
+def progress(operator: Operator, store: Store, just_asked: JobsDesk | None) -> None:
     """The store's speech under way, whoever ordered it, and how the job ordered from this page ended."""
     watched = st.session_state.get("voice_watch")
     spent: dict[UUID, Spent] = {}
 
+    def shown(latest: list[Job]) -> list[Job]:
+        return [job for job in latest if job.open or job.id == watched]
+
     def load() -> list[Job]:
         latest = queue.list_jobs(
-            operator.database, account_id=operator.account_id, profile_id=store.id, kind="speech", limit=WATCHED
-        )
-        shown = [job for job in latest if job.open or job.id == watched]
-        spent.update(bills.spent(operator.database, [job.id for job in shown if job_progress.is_lost(job)]))
-        return shown
+            operator.database, account_id=operator.account_id, profile_id=store.id, kind="speech",
+            limit=voice_desk.WATCHED,
+        )  # fmt: skip
+        lost = [job.id for job in shown(latest) if job_progress.is_lost(job)]
+        spent.update(bills.spent(operator.database, lost))
+        return shown(latest)
+
+    def told(desk: JobsDesk) -> list[Job]:
+        spent.update(desk.spent)
+        return shown(desk.jobs)
 
     def draw(job: Job) -> None:
         job_progress.bar(job, spent.get(job.id, Spent()))
@@ -137,26 +139,28 @@ def progress(operator: Operator, store: Store) -> None:
         if error := job_progress.refused(job):
             st.error(str(error), icon=":material/error:")
 
-    job_progress.live(operator, load(), load, draw, key="voice_live")
+    job_progress.live(operator, told(just_asked) if just_asked else load(), load, draw, key="voice_live")
 
 
 def history(operator: Operator, store: Store) -> None:
     st.header("Made for this store")
     after = pager.after("speech", store.id)
     known = session.recently(operator, store)
-    made = generation.recent(known, store.id, limit=HISTORY, after=after)
+    made = generation.recent(known, store.id, limit=voice_desk.HISTORY, after=after)
     if not made:
         st.info("Nothing yet. The first line you generate appears here.", icon=":material/graphic_eq:")
     overruns = bills.overruns(known, operator.account_id) if made else {}
     for speech in made:
         factor = overruns.get(speech.job_id) if speech.job_id else None
         speech_player.show(speech, store.timezone, key=f"speech_{speech.id}", overrun=factor)
-    pager.buttons("speech", made[-1].key if len(made) == HISTORY else None)
+    pager.buttons("speech", made[-1].key if len(made) == voice_desk.HISTORY else None)
 
 
 def show(operator: Operator) -> None:
     st.title("Voice")
     store = session.require_store(operator)
+    voice_picker.begin_with(VoiceDefaults.model_validate(store.tts_settings), str(store.id))
+    asked = voice_desk.ask(operator, store)
     left, right = st.columns([3, 2], gap="large")
     with left:
         if store.suspended:
@@ -166,7 +170,7 @@ def show(operator: Operator) -> None:
             )
         compose(operator, store)
     with right:
-        progress(operator, store)
+        progress(operator, store, asked.jobs if asked else None)
         history(operator, store)
 
 

@@ -20,6 +20,7 @@ from services.errors import ProviderFailed
 
 Format = Literal["mp3", "wav"]
 Samples = npt.NDArray[np.float32]
+Span = tuple[float, float]  # seconds from a file's start
 
 TARGET = -16.0  # LUFS, integrated: what players and social channels expect of mono speech
 SILENT = -70.0  # LUFS: the measure's own floor; at or below it there is nothing to raise
@@ -56,15 +57,17 @@ class Sound:
     sample_rate: int
 
 
-def join(parts: Iterable[bytes], fmt: Format, out: BinaryIO) -> float:
+def join(parts: Iterable[bytes], fmt: Format, out: BinaryIO, spans: list[Span] | None = None) -> float:
     """Sound files of any kind → one file of `TARGET` loudness, mono, `RATE` hertz, in `out`; returns its seconds.
+
+    `spans`, if given, gets where in the file each part is heard; one that is all silence between others has no length.
 
     Every part is brought to that loudness by itself; one too quiet to be speech keeps its level. At each seam the
     silence becomes a pause of `PAUSE`. Two parts at a time are in memory. `out` must be seekable. Raises
     `ProviderFailed` for a damaged part or where there is no sound at all; what `out` holds then is of no use.
     """
     levelled = (_levelled(decode(part)) for part in parts)
-    seconds = round(_encode(_joined(levelled), fmt, out) / RATE, 3)
+    seconds = round(_encode(_joined(levelled, [] if spans is None else spans), fmt, out) / RATE, 3)
     if seconds == 0:
         raise ProviderFailed("The voice gave no audio.")
     return seconds
@@ -74,7 +77,7 @@ def decode(data: bytes) -> Sound:
     """The first sound of a file, its channels averaged. Raises `ProviderFailed`."""
     blocks, rate = [], 0
     with _readable():
-        for frame in _through(_decode(data), [("aformat", "sample_fmts=fltp")]):
+        for frame in through(_decode(data), [("aformat", "sample_fmts=fltp")]):
             blocks.append(frame.to_ndarray().mean(axis=0))
             rate = frame.sample_rate
     if not blocks:
@@ -97,17 +100,21 @@ def probe_duration(data: bytes) -> float:
 
 def loudness(data: bytes) -> float:
     """Integrated loudness of a file in LUFS, `SILENT` if it cannot be measured. Raises `ProviderFailed`."""
-    return _measure(_decode(data))
+    return measure(_decode(data))
 
 
-def _joined(parts: Iterable[Samples]) -> Iterator[Samples]:
+def _joined(parts: Iterable[Samples], spans: list[Span]) -> Iterator[Samples]:
     """The parts with pauses between those that have sound; the ends of the whole stay as they are."""
-    begun = False
+    begun, at = False, 0
+    pause = np.zeros(int((PAUSE - 2 * MARGIN) * RATE), np.float32)
     for part, last in _marked_last(parts):
         trimmed = _trim(part, start=begun, end=not last)
         if begun and trimmed.size:
-            yield np.zeros(int((PAUSE - 2 * MARGIN) * RATE), np.float32)
+            yield pause
+            at += pause.size
         yield trimmed
+        spans.append((round(at / RATE, 3), round((at + trimmed.size) / RATE, 3)))
+        at += trimmed.size
         begun = begun or trimmed.size > 0
 
 
@@ -159,23 +166,26 @@ def _limited(sound: Sound, gain: float) -> Samples:
         ("aresample", str(RATE)),
         ("aformat", "sample_fmts=flt:channel_layouts=mono"),
     ]
-    blocks = [frame.to_ndarray()[0] for frame in _through(_frames(sound), filters)]
+    blocks = [frame.to_ndarray()[0] for frame in through(_frames(sound), filters)]
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 def _level(sound: Sound) -> float:
     """Loudness in LUFS; for what is too short to have one (under 0.4 s), its power on the same scale."""
-    measured = _measure(_frames(sound))
+    measured = measure(_frames(sound))
     if measured > SILENT:
         return measured
     power = float(np.mean(np.square(sound.samples, dtype=np.float64)))
     return 10 * math.log10(power) - 0.691
 
 
-def _measure(frames: Iterable[AudioFrame]) -> float:
-    """The last figure is that of the whole; a rest of less than 0.1 s at the end comes without one."""
+def measure(frames: Iterable[AudioFrame]) -> float:
+    """Integrated loudness in LUFS, `SILENT` if it cannot be measured.
+
+    The last figure is that of the whole; a rest of less than 0.1 s at the end comes without one.
+    """
     measured = SILENT
-    for frame in _through(frames, [("ebur128", "metadata=1")]):
+    for frame in through(frames, [("ebur128", "metadata=1")]):
         measured = float(frame.metadata.get("lavfi.r128.I", measured))
     return measured if math.isfinite(measured) else SILENT
 
@@ -190,7 +200,7 @@ def _frames(sound: Sound) -> Iterator[AudioFrame]:
         yield frame
 
 
-def _through(frames: Iterable[AudioFrame], filters: list[tuple[str, str]]) -> Iterator[AudioFrame]:
+def through(frames: Iterable[AudioFrame], filters: list[tuple[str, str]]) -> Iterator[AudioFrame]:
     """`frames` as they come out of a chain of FFmpeg filters."""
     graph = None
     for frame in frames:

@@ -22,10 +22,14 @@ WORDS = {
     "account_chosen": "Chose whose account a store uses",
     "bought_again": "Had a job buy again what was unclear",
     "channels_pinned": "Pinned channels to a store",
+    "clip_deleted": "Deleted a clip",
+    "clip_restored": "Brought back a clip",
     "company_changed": "Changed the company's settings",
     "company_created": "Created the company",
     "credential_removed": "Removed a credential",
     "credential_saved": "Saved a credential",
+    "environment_adopted": "Took the environment's Postiz pair",
+    "environment_withdrawn": "Uses the environment's Postiz pair no longer",
     "free_voices_over_quota_changed": "Changed whether free voices may go over the quota",
     "imported": "Imported a file",
     "invitation_accepted": "Accepted an invitation",
@@ -41,9 +45,14 @@ WORDS = {
     "person_reactivated": "Reactivated a person",
     "person_removed": "Removed a person",
     "person_signed_out": "Signed a person out everywhere",
+    "post_decided": "Decided what became of a post",
+    "post_ordered": "Ordered a post",
+    "post_taken_back": "Took a post back",
     "price_confirmed": "Confirmed the price of a voice model",
     "price_overrun": "A voice model billed more than it announced",
     "price_set": "Set the price of a voice model",
+    "project_deleted": "Deleted a project with its clips",
+    "project_restored": "Brought back a project with its clips",
     "purchase_decided": "Decided whether a call was billed",
     "quota_changed": "Changed the monthly quota",
     "settings_copied": "Copied a store's settings",
@@ -251,4 +260,6 @@ def _flat(value: Any) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -29,12 +29,18 @@ def pinned(database: Database, profile_id: UUID) -> list[Channel]:
 
 
 def pin(
-    database: Database, profile_id: UUID, credential_id: UUID, channels: Sequence[str], *, seen: Sequence[str]
+    database: Database,
+    profile_id: UUID,
+    credential_id: UUID,
+    channels: Sequence[str],
+    *,
+    seen: Sequence[str],
+    reason: str,
 ) -> None:
     """Pin these channels, and no others, to the store; `seen` are those that were pinned when this was decided.
 
-    Raises `NotAllowed`, `NotFound`, `Conflict` when others are pinned by now, or one belongs to another store or is
-    not shown any more.
+    Raises `InvalidInput` (field `reason`: 1 to 500 characters), `NotAllowed`, `NotFound`, `Conflict` when others are
+    pinned by now, or one belongs to another store or is not shown any more.
     """
     database.call(
         "pin_channels",
@@ -42,4 +48,5 @@ def pin(
         p_credential_id=credential_id,
         p_channels=list(channels),
         p_seen=list(seen),
+        p_reason=reason,
     )

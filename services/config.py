@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         1, gt=0, le=60, description="Seconds between looks for work; grows to five times that while idle."
     )
     sweep_hours: float = Field(24, ge=0, le=8760, description="Hours after which a file that no row names is deleted.")
+    upload_mb: int = Field(300, ge=1, le=1024, description="Megabytes (of 2^20 bytes) an uploaded clip may have.")
+    uploads_at_once: int = Field(
+        2, ge=1, le=16, description="Uploads an app process hands to the media store at once; others wait on its disk."
+    )
     spool_dir: Path | None = Field(
         None,
         description="Folder that keeps bought audio until the database has it. Default: `spool` in the data folder.",
@@ -111,6 +115,14 @@ class Settings(BaseSettings):
         60, gt=0, le=600, description="Seconds after which a call's answer counts as lost."
     )
     gemini_url: str | None = Field(None, description="Address of the Gemini API. Unset: the vendor's own.")
+    postiz_api_url: str | None = Field(
+        None,
+        description="Address of the company's Postiz, such as https://postiz.example.com/api; used while there is one "
+        "company, and that has typed none.",
+    )
+    postiz_api_key: SecretStr | None = Field(
+        None, description="Its API key (Postiz: Settings, Developers, Public API); only with `POSTIZ_API_URL`."
+    )
     allow_private_addresses: bool = Field(
         False, description="`true`: vendor addresses may lie in private networks, for self-hosted services."
     )
@@ -153,7 +165,13 @@ class Settings(BaseSettings):
             raise ValueError("has characters that no key has; copy it again")
         return value
 
-    @field_validator("elevenlabs_url", "gemini_url", "supabase_url", "site_url")
+    @field_validator("postiz_api_key")
+    @classmethod
+    def _secret_header(cls, value: SecretStr | None) -> SecretStr | None:
+        key = cls._header(value.get_secret_value()) if value else None
+        return SecretStr(key) if key else None
+
+    @field_validator("elevenlabs_url", "gemini_url", "postiz_api_url", "supabase_url", "site_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("https://", "http://")):
@@ -250,6 +268,13 @@ class Settings(BaseSettings):
             raise ValueError("SUPABASE_URL is set but SUPABASE_PUBLISHABLE_KEY is not")
         if self.supabase_secret_key and not self.supabase_url:
             raise ValueError("SUPABASE_SECRET_KEY is set but SUPABASE_URL is not")
+        return self
+
+    @model_validator(mode="after")
+    def _postiz(self) -> Self:
+        """An address of one Postiz must never meet the key of another."""
+        if (self.postiz_api_url is None) != (self.postiz_api_key is None):
+            raise ValueError("POSTIZ_API_URL and POSTIZ_API_KEY belong together; one of them is not set")
         return self
 
     @model_validator(mode="after")

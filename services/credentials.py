@@ -41,9 +41,12 @@ class Credential(Row):
     shared: bool  # the company's: stores that chose nothing may use it
     version: int
     tested_at: datetime | None
-    test_ok: bool | None
+    test_ok: bool | None  # as the last test found that could tell
     test_message: str | None
+    passing_tests: int  # tests in a row, up to the last, that could not tell
     facts: dict[str, Any]
+    practice: bool = False  # the demo company's: nothing leaves this machine
+    from_environment: bool = False  # the installation's own pair
     updated_at: datetime
 
 
@@ -159,11 +162,11 @@ def last4(key: SecretStr) -> str:
 
 def _sealed(database: Database, options: Settings, place: Place, content: Content) -> dict[str, Any]:
     vault.check_in_force(database, options)
-    return {
-        "ciphertext": vault.seal(options, place, content),
-        "last4": last4(content.key),
-        "shown_address": host(content.address),
-    }
+    return _described(vault.seal(options, place, content), content)
+
+
+def _described(ciphertext: str, content: Content) -> dict[str, Any]:
+    return {"ciphertext": ciphertext, "last4": last4(content.key), "shown_address": host(content.address)}
 
 
 def host(address: str | None) -> str | None:
@@ -179,6 +182,7 @@ class Opened:
     """What a call is made with. `credential_id` and `key_id` None: the environment's pair.
 
     `key_id` changes whenever another key or address is saved, `version` with every change; `place` is whose it is.
+    `practice`: the demo company's account, which has neither key nor address.
     """
 
     place: Place
@@ -187,6 +191,7 @@ class Opened:
     key_id: UUID | None
     address: str | None
     key: SecretStr = field(repr=False)
+    practice: bool = False
 
 
 def for_call(
@@ -225,8 +230,10 @@ def _open(options: Settings, answer: dict[str, Any] | None, place: Place) -> Ope
     if answer.get("environment"):
         return _environment(options, place)
     place = Place.model_validate(answer)
-    content = vault.unseal(options, place, answer["ciphertext"])
     saved = UUID(str(answer["id"])) if "id" in answer else None
+    if answer.get("practice"):
+        return Opened(place, saved, int(answer["version"]), None, None, SecretStr(""), practice=True)
+    content = vault.unseal(options, place, answer["ciphertext"])
     address = content.address or _own_address(options, place)
     return Opened(place, saved, int(answer.get("version", 0)), UUID(str(answer["key_id"])), address, content.key)
 
@@ -248,22 +255,67 @@ def saved(database: Database, options: Settings, credential_id: UUID) -> Opened 
     return _open(options, answer, Place.model_validate(answer)) if answer else None
 
 
+def adopt(database: Database, options: Settings) -> None:
+    """Keep the environment's Postiz pair as the credential of the one company besides the demo, as long as it is set.
+
+    Channels are pinned to a saved credential, so this one is saved as well. One that an admin typed wins. For the start
+    of a worker and once a day; whatever hinders it is said in the log.
+    """
+    try:
+        _adopt(database, options)
+    except AppError as exc:
+        log.warning("The Postiz pair of the environment was not taken: %s", exc)
+
+
+def _adopt(database: Database, options: Settings) -> None:
+    if not options.postiz_api_url or not options.postiz_api_key:
+        if database.call("withdraw_environment"):
+            log.warning("POSTIZ_API_URL and POSTIZ_API_KEY are set no more; their account is not used any longer.")
+        return
+    there = database.call("adoption")
+    if there is None or there["typed"]:
+        return
+    address = connections.clean_address("postiz", options.postiz_api_url, options)
+    content = Content(address=address, key=connections.clean_key("postiz", options.postiz_api_key.get_secret_value()))
+    if there["sealed"] is not None and _holds(options, there["sealed"], content):
+        return
+    place = Place(account_id=there["account_id"], profile_id=None, provider="postiz")
+    sealed = _described(vault.seal_in_worker(options, place, content), content)
+    if database.call("adopt_environment", p_account_id=place.account_id, p_key_id=there["key_id"], p_sealed=sealed):
+        log.info("%s took the Postiz pair of the environment for company %s", tag(None), place.account_id)
+        queue.wake()
+
+
+def _holds(options: Settings, sealed: dict[str, Any], content: Content) -> bool:
+    """Whether that is what was sealed; what cannot be opened is sealed anew."""
+    try:
+        return vault.unseal(options, Place.model_validate(sealed), sealed["ciphertext"]) == content
+    except AppError:
+        return False
+
+
 def test_one(context: Context) -> Outcome:
-    """Test the credential that the job names, as it is saved now."""
+    """Test the credential that the job names, as it is saved now. A passing trouble tells nothing of it."""
     found = _test(context, UUID(context.job.input["credential_id"]))
-    return {"ok": found.ok if found else None}
+    return {"ok": _told(found) if found else None}
 
 
 def test_all(context: Context) -> Outcome:
     """Test every enabled credential, and forget replaced keys that no lost call needs any more."""
     context.database.call("forget_keys")
-    ends = {True: 0, False: 0}
+    adopt(context.database, context.options)
+    ends = {True: 0, False: 0, None: 0}
     for row in context.database.call("enabled_credentials"):
         context.check()
         found = _test(context, UUID(str(row["id"])))
         if found:
-            ends[found.ok] += 1
-    return {"working": ends[True], "failing": ends[False]}
+            ends[_told(found)] += 1
+    return {"working": ends[True], "failing": ends[False], "unknown": ends[None]}
+
+
+def _told(found: Found) -> bool | None:
+    """Whether the credential works; None where the test could not tell."""
+    return None if found.passing else found.ok
 
 
 def _test(context: Context, credential_id: UUID) -> Found | None:
@@ -276,7 +328,7 @@ def _test(context: Context, credential_id: UUID) -> Found | None:
         "save_test_result",
         p_credential_id=credential_id,
         p_key_id=sealed["key_id"],
-        p_ok=found.ok,
+        p_ok=_told(found),
         p_message=found.message,
         p_facts=found.facts,
     )
@@ -285,6 +337,8 @@ def _test(context: Context, credential_id: UUID) -> Found | None:
 
 def _found(options: Settings, sealed: dict[str, Any]) -> Found:
     """What cannot be opened or tried at all counts as a failed test."""
+    if sealed.get("practice"):
+        return Found(ok=True, message="Practice: nobody is billed, nothing leaves this machine.")
     try:
         content = vault.unseal(options, Place.model_validate(sealed), sealed["ciphertext"])
         return connections.test(sealed["provider"], content.address, content.key, options)

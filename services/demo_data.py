@@ -238,3 +238,8 @@ FAILURES = (
     "The disk that holds the media is full. Free some space, then retry the job.",
     "The worker stopped unexpectedly 3 times. Nothing was charged; retry when it runs again.",
 )
+POST_FAILURES = {
+    "instagram": "Instagram did not take it: the picture is too tall. Cut it to 4:5, then post it again.",
+    "tiktok": "TikTok did not take it: too many posts in a day. Post it again tomorrow.",
+    "facebook": "Facebook did not take it: the page was being renamed. Post it again.",
+}

@@ -445,7 +445,8 @@ def _clips(store: Store, project: Row, span: Span) -> Iterator[Row]:
         status = "failed" if rng.random() < 0.06 else "completed"
         seconds = Decimal(rng.randint(8_000, 90_000)) / 1000
         clip = _made(store, rng, ident("clip", project["id"], number), at, name=name, project_id=project["id"])
-        yield clip | {"final_status": status, "duration_seconds": seconds if status == "completed" else None}
+        clip |= {"final_status": status, "duration_seconds": seconds if status == "completed" else None}
+        yield clip | {"version": 1}
 
 
 def _with_every_status(clips: Sequence[Row]) -> list[Row]:

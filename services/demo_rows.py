@@ -8,12 +8,13 @@ from typing import Any
 
 from services.demo_data import ACCOUNT_ID, COMPANY, FOUNDER, PEOPLE, PRICES, STORES, Person, Price, ident
 from services.demo_history import Change, PriceBook, Row, Shop, Span, Work, build_shop, company_budget, sign_ins
+from services.demo_posts import posts
 
 Rows = dict[str, list[Row]]
 
 
 def rows(now: datetime) -> Rows:
-    """Rows by table for `load_demo`; nothing in them is later than `now` (aware).
+    """Rows by table for `load_demo`; apart from the moments of posts to come nothing is later than `now` (aware).
 
     Rows of `speech_assets` lack `duration_seconds` and `bytes`: the audio is still to be made.
     """
@@ -25,6 +26,7 @@ def rows(now: datetime) -> Rows:
     speech = [w for w in work if w.job]
     return {
         **_company(shops, changes, span),
+        **posts(shops, span),
         "prices": [_price_row(price, book.valid_from(price)) for price in PRICES],
         "projects": [row for shop in shops for row in shop.projects],
         "clips": [row for shop in shops for row in shop.clips],

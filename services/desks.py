@@ -12,7 +12,11 @@ from services.costs import prices
 from services.costs.prices import Price, PriceBook
 from services.database.door import Database
 from services.jobs.queue import Job, Status
-from services.speech.bills import Spent
+from services.speech.bills import OverrunCall, Spent
+from services.speech.catalogue import ListedVoice, Service
+from services.speech.decisions import Pause
+from services.speech.dictionary import Pronunciation
+from services.speech.generation import SpeechAsset
 
 
 class JobsDesk(BaseModel):
@@ -53,3 +57,31 @@ def jobs(
         p_before_id=id_, p_limit=limit,
     )  # fmt: skip
     return JobsDesk.model_validate(answer)
+
+
+class VoiceDesk(BaseModel):
+    """What a store can speak with and what it has spoken, as rows in the order in which services read them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accounts: Mapping[str, str]  # whose account the store uses at each vendor
+    services: list[Service]
+    voices: list[ListedVoice]  # of the provider that was asked for
+    prices: list[Price]  # in force now
+    words: list[Pronunciation]
+    speeches: list[SpeechAsset]
+    saved: Decimal  # US dollars that reuse saved this month (UTC)
+    overruns: list[Pause]
+    overrun_calls: list[OverrunCall]
+    jobs: JobsDesk  # the latest that speak
+
+
+def voice(
+    database: Database, account_id: UUID, profile_id: UUID, provider: str | None, *, speeches: int, jobs: int
+) -> VoiceDesk:
+    """A store's Voice page with the voices of one provider and the latest speeches and jobs. Raises `NotFound`."""
+    answer: dict[str, Any] = database.call(
+        "voice_desk", p_account_id=account_id, p_profile_id=profile_id, p_provider=provider, p_speeches=speeches,
+        p_jobs=jobs,
+    )  # fmt: skip
+    return VoiceDesk.model_validate(answer)

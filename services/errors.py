@@ -16,7 +16,10 @@ AppError
 ├── ProviderFailed          the voice gave no usable answer
 │   └── AnswerLost          its vendor may have billed the call all the same
 ├── ProviderUnavailable     the voice cannot run here
-│   └── PermissionMissing   its key is right but limited
+│   ├── PermissionMissing   its key is right but limited
+│   └── PublishingMisconfigured  what answers at the publishing service's address is not it, or its key is wrong
+├── PublishingRefused       the publishing service did not take it, for a reason that trying again does not mend
+├── PublishingUnclear       nobody can tell whether the publishing service took it; only its list can
 ├── StorageFull             no room for the file
 ├── SettingsInvalid         a setting stops the start
 ├── SchemaMismatch          database and program are of different versions
@@ -24,6 +27,8 @@ AppError
 └── Unavailable             the database does not answer; trying again is safe
     ├── Busy                somebody held the rows for too long
     ├── TimedOut            the statement took too long
+    ├── PublishingUnreachable  the publishing service cannot be reached; nothing was sent to it
+    ├── PublishingLimited   the publishing service takes no more for `seconds`; nothing was taken
     └── VendorBusy          the voice's vendor cannot be reached or is busy; nothing was bought
         ├── KeyChanged      its account was changed just before the call
         ├── Crowded         the account has as many calls under way as its plan allows
@@ -32,6 +37,7 @@ AppError
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -142,6 +148,58 @@ class PermissionMissing(ProviderUnavailable):
     sentence = "The voice service's key is right but limited. Allow it what is missing."
 
 
+class PublishingMisconfigured(ProviderUnavailable):
+    """Nothing is taken until somebody mends the connection; nothing was taken."""
+
+    sentence = "Postiz cannot be used as it is connected. An admin can test the connection in the settings."
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How many requests for posts the publishing service takes in its present window, which ends in `seconds`."""
+
+    limit: int
+    remaining: int
+    seconds: float
+
+
+class PublishingRefused(AppError):
+    """Nothing was taken; `index` (an entry of the request, from 0) or `channel` (an id) is why, where that is said.
+
+    `provider` and `channel_name` are the network and the channel as the refusal calls them. A refused request for posts
+    counts too: `allowance` is what is left then.
+    """
+
+    sentence = "Postiz refused it."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        provider: str | None = None,
+        channel_name: str | None = None,
+        channel: str | None = None,
+        index: int | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.channel_name = channel_name
+        self.channel = channel
+        self.index = index
+        self.allowance = allowance
+
+
+class PublishingUnclear(AppError):
+    """It may have been taken: never send it again before the service's list was read."""
+
+    sentence = "Postiz gave no clear answer. Its list of posts shows whether it took this; it is not sent again before."
+
+    def __init__(self, message: str | None = None, *, allowance: Allowance | None = None) -> None:
+        super().__init__(message)
+        self.allowance = allowance
+
+
 class StorageFull(AppError):
     sentence = "The disk that holds the media is full. Free some space, then retry the job."
 
@@ -171,6 +229,22 @@ class Busy(Unavailable):
 
 class TimedOut(Unavailable):
     sentence = "This took longer than allowed and was stopped. Try again, or choose a shorter range."
+
+
+class PublishingUnreachable(Unavailable):
+    """Nothing was taken."""
+
+    sentence = "Postiz cannot be reached right now. Nothing was sent; it is tried again."
+
+
+class PublishingLimited(Unavailable):
+    """Nothing was taken; no request may follow within `seconds`, because each one prolongs the block."""
+
+    sentence = "Postiz got too many requests. It is tried again when Postiz takes some again."
+
+    def __init__(self, message: str | None = None, *, seconds: float = 3600.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class VendorBusy(Unavailable):

@@ -78,7 +78,7 @@ def local_accounts() -> LocalAccounts:
 def cloud_accounts() -> "CloudAccounts":
     """Raises `NotFound` where accounts are local: then there are no mailed links."""
     from services.accounts.cloud import CloudAccounts  # noqa: PLC0415 - its client takes a second to import
-    from services.database.cloud_doors import CloudDoors  # noqa: PLC0415
+    from services.database.cloud_doors import CloudDoors  # noqa: PLC0415 - likewise
 
     opened = doors()
     if not isinstance(opened, CloudDoors):

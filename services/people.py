@@ -83,14 +83,28 @@ def of_company(database: Database, account_id: UUID) -> tuple[Member, ...]:
 
 
 def invite(
-    admin: Person, account_id: UUID, *, name: str, email: str, role: Role, profile_ids: Sequence[UUID]
+    admin: Person,
+    account_id: UUID,
+    *,
+    name: str,
+    email: str,
+    role: Role,
+    profile_ids: Sequence[UUID],
+    reason: str = "",
 ) -> Outcome:
     """Let somebody into the company. They need no link when they can sign in already, for another company.
 
-    Raises `InvalidInput` naming the field, `NotAllowed`, `Conflict` when the address belongs to it already.
+    A `reason` (at most 500 characters) is kept in the log. Raises `InvalidInput` naming the field, `NotAllowed`,
+    `Conflict` when the address belongs to the company already.
     """
     check(name, email, role, profile_ids)
-    values = {"name": name.strip(), "email": email.strip(), "role": role, "profile_ids": list(profile_ids)}
+    values = {
+        "name": name.strip(),
+        "email": email.strip(),
+        "role": role,
+        "profile_ids": list(profile_ids),
+        "reason": reason,
+    }
     return _outcome(identity.accounts().invite(admin, account_id, values), "invite")
 
 
@@ -144,11 +158,19 @@ def mail(admin: Person, company: str, email: str, link: Link, address: str) -> b
     return mail_link(email, subject, text)
 
 
-# Changes. Each raises `Conflict` when somebody else changed the person meanwhile, and `NotAllowed` but for admins ----
+# Changes. Each needs a `reason` of 1 to 500 characters for the log (`InvalidInput`, field `reason`); raises `Conflict`
+# when somebody else changed the person meanwhile, and `NotAllowed` but for admins -------------------------------------
 
 
 def change(
-    database: Database, account_id: UUID, person_id: UUID, *, role: Role, profile_ids: Sequence[UUID], version: int
+    database: Database,
+    account_id: UUID,
+    person_id: UUID,
+    *,
+    role: Role,
+    profile_ids: Sequence[UUID],
+    version: int,
+    reason: str,
 ) -> None:
     """Give somebody a role and, as a manager, stores. Nobody changes their own."""
     stores = list(profile_ids) if role == "manager" else []
@@ -156,30 +178,30 @@ def change(
         raise InvalidInput("A manager works in at least one store.", "stores")
     database.call(
         "set_member", p_account_id=account_id, p_person_id=person_id, p_role=role, p_profile_ids=stores,
-        p_version=version,
+        p_version=version, p_reason=reason,
     )  # fmt: skip
 
 
-def deactivate(database: Database, account_id: UUID, person_id: UUID, version: int) -> None:
+def deactivate(database: Database, account_id: UUID, person_id: UUID, version: int, reason: str) -> None:
     """Stop somebody in this company, at once. Raises `Conflict` for its last active admin."""
-    _call(database, "deactivate_member", account_id, person_id, version)
+    _call(database, "deactivate_member", account_id, person_id, version, reason)
 
 
-def reactivate(database: Database, account_id: UUID, person_id: UUID, version: int) -> None:
+def reactivate(database: Database, account_id: UUID, person_id: UUID, version: int, reason: str) -> None:
     """Undo `deactivate`: role, stores and password are as before."""
-    _call(database, "reactivate_member", account_id, person_id, version)
+    _call(database, "reactivate_member", account_id, person_id, version, reason)
 
 
-def remove(database: Database, account_id: UUID, person_id: UUID, version: int) -> None:
+def remove(database: Database, account_id: UUID, person_id: UUID, version: int, reason: str) -> None:
     """Let somebody go, or withdraw their invitation. What they did stays under their name.
 
     Raises `Conflict` for the company's last active admin.
     """
-    _call(database, "remove_member", account_id, person_id, version)
+    _call(database, "remove_member", account_id, person_id, version, reason)
 
 
-def _call(database: Database, function: str, account_id: UUID, person_id: UUID, version: int) -> None:
-    database.call(function, p_account_id=account_id, p_person_id=person_id, p_version=version)
+def _call(database: Database, function: str, account_id: UUID, person_id: UUID, version: int, reason: str) -> None:
+    database.call(function, p_account_id=account_id, p_person_id=person_id, p_version=version, p_reason=reason)
     identity.sessions.forget(person_id)
 
 

@@ -68,12 +68,14 @@ class Checklist(BaseModel):
     """First steps of a company, each ticked by a fact."""
 
     spoke: bool
+    clip: bool
+    postiz: bool
     quota: bool
     manager: bool
 
     @property
     def done(self) -> bool:
-        return self.spoke and self.quota and self.manager
+        return self.spoke and self.clip and self.postiz and self.quota and self.manager
 
 
 def my_stores(database: Database, account_id: UUID) -> list[Store]:

@@ -231,15 +231,25 @@ def company(database: Database, account_id: UUID) -> Company:
 
 
 def save_company(
-    database: Database, account_id: UUID, *, name: str, timezone: str, new_store_quota: Decimal, version: int
+    database: Database,
+    account_id: UUID,
+    *,
+    name: str,
+    timezone: str,
+    new_store_quota: Decimal,
+    version: int,
+    reason: str = "",
 ) -> int:
-    """`new_store_quota` in US dollars a month, 0 = no limit. Returns the section's version afterwards.
+    """`new_store_quota` in US dollars a month, 0 = no limit; another one than before needs a `reason` (1 to 500
+    characters). Returns the section's version afterwards.
 
     Raises `InvalidInput` naming the field, `Conflict` where somebody saved another `version` meanwhile.
     """
     _check_timezone(timezone)
     values = {"name": name, "timezone": timezone, "new_store_quota_usd": new_store_quota}
-    return int(database.call("save_company", p_account_id=account_id, p_company=values, p_version=version))
+    return int(
+        database.call("save_company", p_account_id=account_id, p_company=values, p_version=version, p_reason=reason)
+    )
 
 
 def quota_history(database: Database, account_id: UUID, profile_id: UUID | None, limit: int = 50) -> list[QuotaChange]:

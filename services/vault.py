@@ -64,7 +64,15 @@ class Content(BaseModel):
 
 def seal(options: Settings, place: Place, content: Content) -> str:
     """Text for the database: "v1.<fingerprint>.<base64>". Raises `SettingsInvalid` where this process has no key."""
-    key = public_key(options)
+    return _sealed(public_key(options), place, content)
+
+
+def seal_in_worker(options: Settings, place: Place, content: Content) -> str:
+    """As `seal`, with the newest of this worker's keys. Raises `SettingsInvalid` where it has none."""
+    return _sealed(ring(options)[0].public_key, place, content)
+
+
+def _sealed(key: PublicKey, place: Place, content: Content) -> str:
     told = {**place.model_dump(mode="json"), "address": content.address, "key": content.key.get_secret_value()}
     sealed = SealedBox(key).encrypt(json.dumps(told).encode())
     return f"{VERSION}.{fingerprint(key)}.{base64.urlsafe_b64encode(sealed).decode()}"

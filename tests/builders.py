@@ -153,7 +153,8 @@ class World:
         return job_id
 
     def account_of(self, profile_id: UUID) -> UUID:
-        return self.value("select account_id from public.profiles where id = %s", profile_id)  # type: ignore[no-any-return]
+        account: UUID = self.value("select account_id from public.profiles where id = %s", profile_id)
+        return account
 
     # Voices ----------------------------------------------------------------------------------------------------
 

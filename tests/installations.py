@@ -44,7 +44,8 @@ class Installation:
 
     @property
     def account(self) -> UUID:
-        return self.world.value("select id from public.accounts")  # type: ignore[no-any-return]
+        account: UUID = self.world.value("select id from public.accounts")
+        return account
 
     def link(self, email: str, kind: str) -> str:
         """The address in the latest mail of this kind to that person, once the worker is done with it."""

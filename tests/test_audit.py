@@ -238,7 +238,8 @@ class TestChanges:
             ({"gone": "x"}, {}, [("gone", "x", None)]),
             ({"on": True}, {"on": False}, [("on", "yes", "no")]),
             ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, [("a.c", "2", "3")]),
-            (["x"], ["x", "y"], [("value", '["x"]', '["x", "y"]')]),
+            (["x"], ["x", "y"], [("value", "x", "x, y")]),
+            (None, {"stores": [], "rows": [1]}, [("stores", None, ""), ("rows", None, "[1]")]),
             ({"key": "[hidden]"}, {"key": "[hidden]"}, [("key", "[hidden]", "[hidden]")]),
         ],
     )
@@ -269,6 +270,15 @@ class TestSecrets:
         assert "&b=2" in stored
         assert "Key [hidden] saved" in stored
         assert local.read(text=secret) == []
+
+    @pytest.mark.parametrize("secret", PLANTED.values(), ids=PLANTED)
+    @pytest.mark.parametrize("place", ["subject", "reason", "before", "after"])
+    def test_one_place_is_enough(self, local: Log, secret: str, place: str):
+        text = f"first line\n{secret}"
+        local.note(**{place: text if place in ("subject", "reason") else {"note": {"lines": [text]}}})
+        stored = local.stored()
+        assert secret not in stored
+        assert "[hidden]" in stored
 
     @pytest.mark.parametrize(
         "field",

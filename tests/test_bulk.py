@@ -3,9 +3,10 @@
 import csv
 import io
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -13,10 +14,13 @@ from services import stores
 from services.bulk import importing, tables, writing
 from services.bulk.importing import Imported, Preview
 from services.bulk.reading import MOST_BYTES, Sheet, read
-from services.database import postgres
+from services.database import embedded, postgres, supabase
+from services.database.door import Database
 from services.errors import InvalidInput, NotAllowed, NotFound, TimedOut
 from services.profiles import my_stores
-from tests.builders import World
+from tests.builders import World, fresh_world
+from tests.cloud import fake_cloud, rest_door
+from tests.fakes.supabase.server import FakeSupabase
 
 STORES = "code,name,city,timezone\n"
 PEOPLE = "email,name,role,stores\n"
@@ -157,7 +161,7 @@ def look(door, company: UUID, *texts: str) -> Preview:
 def take(door, company: UUID, *texts: str) -> Imported:
     sheets, errors = importing.open_files([(f"{n}.csv", text.encode()) for n, text in enumerate(texts)])
     assert errors == []
-    return importing.take(door, company, sheets)
+    return importing.take(door, company, sheets, "Opening")
 
 
 def everything(world: World, company: UUID) -> list[str]:
@@ -221,6 +225,96 @@ class TestTaking:
                 take(admin, company, *files)
         assert everything(shared_world, company) == before
 
+    def test_every_change_is_noted_with_the_reason(self, shared_world: World, admin, company: UUID):
+        take(admin, company, *town(company))
+        shared_world.store(company, "Old", code="900")
+        person = shared_world.person(company, "manager", shared_world.store(company, code="901"))
+        email = shared_world.value("select email from public.people where id = %s", person)
+        take(admin, company, "code,name\n900,New\n", f"email,store\n{email},900\n")
+        noted = shared_world.rows(
+            "select action, count(*) as n, array_agg(distinct reason) as reasons,"
+            " array_agg(distinct person_name) as who from public.audit_log where account_id = %s group by action",
+            company,
+        )
+        assert {row["action"]: (row["n"], row["reasons"]) for row in noted} == {
+            "store_created": (60, ["Opening"]),
+            "person_added": (200, ["Opening"]),
+            "quota_changed": (60, ["Budget 2027"]),
+            "store_changed": (1, ["Opening"]),
+            "stores_assigned": (1, ["Opening"]),
+            "imported": (2, ["Opening"]),
+        }
+        assert {name for row in noted for name in row["who"]} == {"Ada"}
+        query = "select * from public.audit_log where account_id = %s and action = %s and subject = %s"
+        (changed,) = shared_world.rows(query, company, "store_changed", "New")
+        assert (changed["before"], changed["after"]) == ({"name": "Old"}, {"name": "New"})
+        (added,) = shared_world.rows(query, company, "person_added", f"p0@{company.hex[:6]}.test")
+        assert added["after"] == {"role": "manager", "stores": ["1 · Shop 1", "2 · Shop 2"]}
+
+    @pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+    def test_a_reason_is_needed(self, shared_world: World, admin, company: UUID, reason: str):
+        sheets, _ = importing.open_files([("stores.csv", b"code,name\n1,Quay\n")])
+        with pytest.raises(InvalidInput) as refused:
+            importing.take(admin, company, sheets, reason)
+        assert refused.value.field == "reason"
+        assert stores.of_company(admin, company) == []
+
+    def test_each_new_store_has_an_address_of_its_own(self, shared_world: World, admin, company: UUID):
+        for code, slug in (("1", "shop"), ("2", "shop-2"), ("3", "bar-7")):
+            shared_world.store(company, code=code, slug=slug)
+        names = ["Shop", "Bar", "Bar", "Shop 3", "All", "—", "Bar 7", "Foo 2", "Foo", "Foo"]
+        take(admin, company, "code,name\n" + "".join(f"n{n},{name}\n" for n, name in enumerate(names)))
+        rows = shared_world.rows("select code, slug from public.profiles where account_id = %s", company)
+        found = {row["code"]: row["slug"] for row in rows}
+        assert [found[f"n{n}"] for n in range(len(names))] == [
+            "shop-4", "bar", "bar-8", "shop-3", "store-all", "store", "bar-7-2", "foo-2", "foo", "foo-3",
+        ]  # fmt: skip
+
+    def test_who_works_elsewhere_is_let_in_beside_the_new_ones(self, shared_world: World, admin, company: UUID):
+        other = shared_world.company()
+        known = shared_world.person(other, "manager", shared_world.store(other))
+        email = shared_world.password(known, "a better password")
+        people = f"new@{company}.test,New,finance,\n{email},Somebody,manager,1\nlast@{company}.test,Last,finance,\n"
+        added = {
+            person.email: person.link for person in take(admin, company, STORES + "1,Quay,,\n", PEOPLE + people).added
+        }
+        assert {address: link is not None for address, link in added.items()} == {
+            f"new@{company}.test": True, f"last@{company}.test": True, email: False,
+        }  # fmt: skip
+        assert [store.code for store in my_stores(shared_world.as_person(known), company)] == ["1"]
+
+    def test_who_waits_for_another_company_s_link_is_named(self, shared_world: World, admin, company: UUID):
+        waiting = shared_world.person(shared_world.company(), "finance")
+        email = shared_world.value("select email from public.people where id = %s", waiting)
+        (problem,) = look(admin, company, PEOPLE + f"{email},Somebody,finance,\n").problems
+        assert (problem.row, problem.column) == (2, "email")
+        assert problem.message.startswith("Another company's invitation")
+
+    def test_the_demo_invites_nobody(self, server: embedded.Server, template: str):
+        with fresh_world(server, template, 2) as world:
+            demo = world.company(is_demo=True)
+            door = world.as_person(world.person(demo, "admin"))
+            with pytest.raises(NotAllowed, match="demo company invites nobody"):
+                take(door, demo, PEOPLE + "new@example.test,New,finance,\n")
+            assert take(door, demo, "code,name\n1,Quay\n").stores == 1
+
+    def test_a_limit_below_what_is_used_is_told_of(self, shared_world: World, admin, company: UUID):
+        store = shared_world.store(company, code="1")
+        shared_world.spend(store, "9.50")
+        for limit, told in (("10", [90]), ("20", []), ("5", [100])):
+            take(admin, company, f"store,limit,reason\n1,{limit},Budget\n")
+            open_ones = shared_world.rows(
+                "select facts from public.notices where profile_id = %s and resolved_at is null", store
+            )
+            assert [row["facts"]["percent"] for row in open_ones] == told
+
+    def test_thousands_are_taken_within_a_statement_s_time(self, admin, company: UUID):
+        mail = f"{company.hex[:6]}.test"
+        shops = STORES + "".join(f"{n},Harbour Bakery,,\n" for n in range(200))
+        people = PEOPLE + "".join(f"p{n}@{mail},Person {n},manager,{n % 200}\n" for n in range(1_800))
+        done = take(admin, company, shops, people)
+        assert (done.stores, done.people, len(done.added)) == (200, 1_800, 1_800)
+
     def test_a_link_lets_the_new_person_in(self, shared_world: World, admin, company: UUID):
         (added,) = take(admin, company, STORES + "1,Quay,,\n", PEOPLE + f"mia@{company}.test,Mia,manager,1\n").added
         assert (added.name, added.mailed) == ("Mia", False)
@@ -244,7 +338,8 @@ class TestTaking:
         assert found.version == 2
 
     def test_new_stores_take_the_companys_zone_and_limit(self, admin, company: UUID):
-        stores.save_company(admin, company, name="B", timezone="Europe/Rome", new_store_quota=Decimal(7), version=1)
+        values = {"name": "B", "timezone": "Europe/Rome", "new_store_quota": Decimal(7)}
+        stores.save_company(admin, company, **values, version=1, reason="Budget")
         take(admin, company, "code,name\n1,Quay\n")
         (found,) = stores.of_company(admin, company)
         assert (found.timezone, found.monthly_quota_usd) == ("Europe/Rome", Decimal(7))
@@ -353,3 +448,71 @@ class TestTaking:
         for does in (look, take):
             with pytest.raises(NotFound):
                 does(stranger, company, "code,name\n1,Quay\n")
+
+
+class TestOverRest:
+    """The same by way of a Supabase project, where the sign-in service mails the invitations."""
+
+    @pytest.fixture
+    def project(self, server: embedded.Server, shared_world: World) -> Iterator[FakeSupabase]:
+        with fake_cloud(server, shared_world.admin.info.dbname) as running:
+            yield running
+
+    @pytest.fixture
+    def admin(self, project: FakeSupabase, shared_world: World, company: UUID) -> Iterator[Database]:
+        person = shared_world.person(company, "admin", name="Ada")
+        with supabase.open_http(20) as http:
+            yield rest_door(project, http, person)
+
+    def test_sixty_stores_and_two_hundred_people_in_one_go(self, shared_world: World, admin, company: UUID):
+        files = town(company)
+        assert look(admin, company, *files).changes == 60 + 200 + 40 + 60
+        done = take(admin, company, *files)
+        assert (done.stores, done.people, done.assignments, done.quotas) == (60, 200, 40, 60)
+        assert len(stores.of_company(admin, company)) == 60
+        assert {(person.mailed, person.link) for person in done.added} == {(True, None)}
+        assert shared_world.value("select count(*) from public.members where account_id = %s", company) == 1
+        invited = "select input ->> 'email' as email from public.jobs where kind = 'invite' and account_id = %s"
+        assert {row["email"] for row in shared_world.rows(invited, company)} == {person.email for person in done.added}
+
+    def test_again_meanwhile_invites_nobody_twice(self, shared_world: World, admin, company: UUID):
+        files = town(company)
+        take(admin, company, *files)
+        before = everything(shared_world, company)
+        assert {effect.does for effect in look(admin, company, *files).effects if effect.kind == "people"} == {
+            "invited"
+        }
+        assert take(admin, company, *files).added == []
+        assert everything(shared_world, company)[:60] == before[:60]
+        assert shared_world.value("select count(*) from public.jobs where account_id = %s", company) == 200
+
+    def test_who_was_mailed_works_in_the_stores_of_both_files(self, shared_world: World, admin, company: UUID):
+        shared_world.execute("update public.jobs set status = 'cancelled' where status = 'pending'")
+        mail = f"mia@{company}.test"
+        second = f"email,store\n{mail},2\n"
+        take(admin, company, STORES + "1,Quay,,\n2,Hill,,\n", PEOPLE + f"{mail},Mia,manager,1\n", second)
+        worker, mia = shared_world.as_worker(), uuid4()
+        job = worker.call("claim_job", p_worker="w", p_kinds=["invite"], p_lease_seconds=Decimal(30))
+        worker.call("save_invited", p_job_id=job["id"], p_attempt_token=job["attempt_token"], p_person_id=mia)
+        assert [store.code for store in my_stores(shared_world.as_person(mia), company)] == ["1", "2"]
+        query = "select reason from public.audit_log where account_id = %s and action = 'person_added'"
+        assert shared_world.value(query, company) == "Opening"
+
+    def test_one_wrong_cell_and_nothing_is_taken(self, shared_world: World, admin, company: UUID):
+        shops, people, second, limits = town(company)
+        people = people.replace("manager,31", "manager,631")
+        before = everything(shared_world, company)
+        assert look(admin, company, shops, people, second, limits).wrong == 3
+        with pytest.raises(InvalidInput, match="Nothing was changed"):
+            take(admin, company, shops, people, second, limits)
+        assert everything(shared_world, company) == before
+
+    def test_others_are_refused(self, project: FakeSupabase, shared_world: World, company: UUID):
+        stranger = shared_world.person(shared_world.company(), "admin")
+        finance = shared_world.person(company, "finance")
+        with supabase.open_http(20) as http:
+            for does in (look, take):
+                with pytest.raises(NotFound):
+                    does(rest_door(project, http, stranger), company, "code,name\n1,Quay\n")
+                with pytest.raises(NotAllowed, match="Only an admin imports"):
+                    does(rest_door(project, http, finance), company, "code,name\n1,Quay\n")

@@ -124,6 +124,7 @@ WRONG = [
     ("JOB_LEASE_SECONDS", "nan"), ("JOB_POLL_SECONDS", "-1"), ("JOB_POLL_SECONDS", "61"), ("SWEEP_HOURS", "-0.1"),
     ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"), ("ELEVENLABS_API_KEY", "hunter2\nx"),
     ("ELEVENLABS_API_KEY", "hunter2 ключ"), ("ELEVENLABS_URL", "ftp://hunter2"), ("ELEVENLABS_SECONDS", "0"),
+    ("POSTIZ_API_URL", "ftp://hunter2"), ("POSTIZ_API_KEY", "hunter2\nx"), ("POSTIZ_API_KEY", "hunter2 ключ"),
     ("GEMINI_URL", "ftp://hunter2"), ("ALLOW_PRIVATE_ADDRESSES", "perhaps"), ("ELEVENLABS_SECONDS", "601"),
     ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),
     ("SUPABASE_URL", "ftp://hunter2"), ("SUPABASE_SECONDS", "0"), ("SUPABASE_SECONDS", "121"),
@@ -155,6 +156,19 @@ def test_every_setting_that_can_be_wrong_is_tried() -> None:
     paths = {"CLIPDESK_DATA", "MEDIA_DIR", "SPOOL_DIR", "KOKORO_MODEL", "KOKORO_VOICES"}  # any text is one
     anything_goes = paths | {"COQUI_MODEL"}  # who opens it tells what is wrong with it
     assert {name for name, _ in WRONG} | anything_goes == set(NAMES)
+
+
+@pytest.mark.parametrize("name", ["POSTIZ_API_URL", "POSTIZ_API_KEY"])
+def test_one_half_of_postiz_pair_stops_the_start(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "https://hunter2.example.com")
+    with pytest.raises(SettingsInvalid, match="POSTIZ_API_URL and POSTIZ_API_KEY belong together"):
+        settings()
+    monkeypatch.setenv("POSTIZ_API_URL", "https://postiz.example.com/api/")
+    monkeypatch.setenv("POSTIZ_API_KEY", " hunter2 ")
+    found = settings()
+    assert found.postiz_api_url == "https://postiz.example.com/api"
+    assert found.postiz_api_key is not None
+    assert found.postiz_api_key.get_secret_value() == "hunter2"
 
 
 def test_each_wrong_setting_has_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

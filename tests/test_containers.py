@@ -44,6 +44,7 @@ VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
 OPTIONAL = {
     "CLIPDESK_PORTS", "COOKIE_SECURE", "FORWARDED_ALLOW_IPS", "ELEVENLABS_API_KEY", "VAULT_PUBLIC_KEY", "VAULT_KEYS",
     "SITE_URL", "SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD", "SMTP_FROM",
+    "POSTIZ_API_URL", "POSTIZ_API_KEY",
 }  # fmt: skip
 NOT_OURS = {"FORWARDED_ALLOW_IPS", "PYTHONUNBUFFERED"}  # the server's and Python's
 START_SECONDS = 60
@@ -155,7 +156,8 @@ def test_only_the_app_is_asked_for_its_health(name: str) -> None:
     assert disabled == (not name.endswith(": app"))
 
 
-PRIVILEGED = {"DATABASE_ADMIN_URL", "DATABASE_WORKER_URL", "SUPABASE_SECRET_KEY", "ELEVENLABS_API_KEY"}
+KEYS = {"ELEVENLABS_API_KEY", "POSTIZ_API_KEY"}
+PRIVILEGED = {"DATABASE_ADMIN_URL", "DATABASE_WORKER_URL", "SUPABASE_SECRET_KEY", *KEYS}
 
 
 def test_secrets_go_only_to_who_needs_them() -> None:
@@ -163,9 +165,9 @@ def test_secrets_go_only_to_who_needs_them() -> None:
     assert held == {
         "compose.yaml: migrate": {"DATABASE_ADMIN_URL", "DATABASE_WORKER_URL"},
         "compose.yaml: app": set(),
-        "compose.yaml: worker": {"DATABASE_WORKER_URL", "ELEVENLABS_API_KEY"},
+        "compose.yaml: worker": {"DATABASE_WORKER_URL", *KEYS},
         "compose.supabase.yaml: app": set(),
-        "compose.supabase.yaml: worker": {"SUPABASE_SECRET_KEY", "ELEVENLABS_API_KEY"},
+        "compose.supabase.yaml: worker": {"SUPABASE_SECRET_KEY", *KEYS},
     }
 
 

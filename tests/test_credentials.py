@@ -15,7 +15,7 @@ from services.errors import AppError, Conflict, InvalidInput, NotAllowed, NotFou
 from services.jobs import attempt
 from services.jobs.handlers import HANDLERS
 from tests import kill
-from tests.jobs.fixtures import folder, shared_world, world  # noqa: F401
+from tests.jobs.fixtures import folder, shared_world, world  # noqa: F401 - pytest finds fixtures by their names here
 
 KEY = "sk_planted_secret_0123456789"
 GOOD = Found(ok=True, message="Connected: plan creator.", facts={"tier": "creator"})
@@ -385,8 +385,49 @@ def test_every_enabled_one_is_tested_daily(city, run, tested):
     city.save(provider="gemini", key="gemini_key_number_one")
     city.save(provider="postiz", key="postiz_key_number_one", enabled=False)
     city.world.job("test_credentials")
-    assert run("test_credentials")["result"] == {"working": 2, "failing": 0}
+    assert run("test_credentials")["result"] == {"working": 2, "failing": 0, "unknown": 0}
     assert {provider for provider, _, _ in tested[1:]} == {"elevenlabs", "gemini"}
+
+
+SILENT = Found(ok=False, message="No answer.", passing=True)
+
+
+def told_dead(city):
+    return city.world.value("select count(*) from public.notices where kind = 'credential_dead'")
+
+
+def test_a_passing_trouble_leaves_what_is_known_of_a_key(city, run, tested):
+    city.save(city.store, found=GOOD)
+    tested[0].finds = SILENT
+    for times in (1, 2, 3):
+        city.world.job("test_credentials")
+        assert run("test_credentials")["result"] == {"working": 0, "failing": 0, "unknown": 1}
+        row = city.row(city.store)
+        assert (row.test_ok, row.test_message, row.passing_tests) == (True, "No answer.", times)
+        assert row.facts == GOOD.facts
+    assert told_dead(city) == 0
+    tested[0].finds = Found(ok=False, message="Refused.")
+    city.world.job("test_credentials")
+    run("test_credentials")
+    row = city.row(city.store)
+    assert (row.test_ok, row.passing_tests, told_dead(city)) == (False, 0, 1)
+
+
+def test_a_passing_trouble_does_not_say_that_a_dead_key_works(city, run, tested):
+    identity = city.save(city.store, found=Found(ok=False, message="Refused."))
+    tested[0].finds = SILENT
+    credentials.retest(city.manager, identity)
+    assert run("test_credential")["result"] == {"ok": None}
+    assert (city.row(city.store).test_ok, city.row(city.store).passing_tests) == (False, 1)
+
+
+def test_of_a_new_key_a_passing_trouble_tells_nothing(city):
+    city.save(city.store, found=GOOD)
+    city.save(city.store, key="sk_another_key_0123456789", version=1, found=SILENT)
+    row = city.row(city.store)
+    assert (row.test_ok, row.facts, row.passing_tests, told_dead(city)) == (None, {}, 1, 0)
+    city.save(city.store, key="sk_a_third_key_0123456789", version=2)
+    assert (city.row(city.store).passing_tests, city.row(city.store).tested_at) == (0, None)
 
 
 def test_what_cannot_be_opened_fails_its_test_with_a_sentence(city, run, tested, tmp_path):

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from services import audio, demo, identity, people
+from services import audio, credentials, demo, identity, people
 from services.costs import reports
 from services.demo_data import ACCOUNT_ID, PEOPLE, STORES, Person, Store
 from services.demo_history import OPEN_HOURS, OPENS, PEAK
@@ -23,6 +23,7 @@ from services.demo_rows import Rows, rows
 from services.errors import NotAllowed, QuotaExceeded
 from services.jobs import queue
 from services.media.folder import Folder
+from services.publishing import connect, posts
 from services.speech import generation, registry
 from services.speech.generation import SpeechOrder
 from tests import kill
@@ -101,10 +102,18 @@ def instants(value: Any) -> Iterator[datetime]:
             yield from instants(part)
 
 
+PLANNED = ("wanted_at", "due_at", "next_at")  # moments of posts, which may be still to come
+
+
+def without_plans(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in PLANNED} for row in found]
+
+
 @any_instant
 def test_nothing_is_later_than_now_and_all_times_are_utc(now):
     found = list(instants(made(now)))
-    assert max(found) <= now
+    assert max(found) <= now + timedelta(days=6)
+    assert max(instants({name: without_plans(rows) for name, rows in made(now).items()})) <= now
     assert {at.utcoffset() for at in found} == {timedelta(0)}
     assert all(row["occurred_at"] <= row["settled_at"] for row in made(now)["cost_entries"])
     jobs = made(now)["jobs"]
@@ -197,6 +206,7 @@ def made_by_worker(server, template, folder) -> Iterator[World]:
         demo.request()
         demo.request()
         (job,) = world.rows("select id from public.jobs where kind = 'demo'")
+        kill.quiet(world)
         kill.die_at("written:2", server, world.admin.info.dbname, folder.path("x").parent)
         assert counts(world)["public.accounts"] == counts(world)["public.people"] == 0
         kill.expire(world, job["id"])
@@ -316,6 +326,58 @@ def test_a_failed_job_can_be_retried(made_by_worker):
     queue.cancel(database, failed.id)
 
 
+# What it published ------------------------------------------------------------------------------------------------
+
+
+@any_instant
+def test_each_store_published_on_three_channels_with_every_ending(now):
+    clips = {row["id"]: row for row in made(now)["clips"]}
+    bundles = {row["id"]: row for row in made(now)["bundles"]}
+    for store in STORES:
+        found = of(store, "publications", now)
+        assert {row["state"] for row in found} == {
+            "published", "failed", "missed", "cancelled", "scheduled", "draft"
+        }  # fmt: skip
+        assert len(found) >= 36
+        assert {row["identifier"] for row in found} == {"instagram", "tiktok", "facebook"}
+        assert all(clips[row["clip_id"]]["final_status"] == "completed" for row in found)
+        assert all(clips[row["clip_id"]]["profile_id"] == store.id for row in found)
+        assert all(bundles[row["bundle_id"]]["clip_id"] == row["clip_id"] for row in found)
+
+
+@any_instant
+def test_posts_are_over_or_to_come_as_they_say(now):
+    for row in made(now)["publications"]:
+        if row["state"] == "scheduled":
+            assert row["due_at"] > now
+        elif row["state"] == "published":
+            assert row["created_at"] < row["published_at"] <= now
+            assert row["release_url"] == f"/publish?practice={row['vendor_post']}"
+        elif row["state"] in ("failed", "missed"):
+            assert row["error"].endswith((".", "?"))
+            assert "release_url" not in row
+
+
+def test_its_posts_are_in_the_practice_account_and_its_desk_shows_them(made_by_worker):
+    database = made_by_worker.as_person(manager(HUDSON).id)
+    found = posts.desk(database, HUDSON.id, limit=100)
+    assert sum(publication.group == "live" for publication in found.publications) >= 20
+    assert {channel.identifier for channel in found.channels} == {"instagram", "tiktok", "facebook"}
+    assert len(found.drafts) == 1
+    account = posts.outlook(database, HUDSON.id).account
+    assert account is not None
+    assert account.practice
+    opened = credentials.for_call(made_by_worker.as_worker(), kill.options(), ACCOUNT_ID, HUDSON.id, "postiz")
+    assert opened is not None
+    vendor = connect.vendor(made_by_worker.as_worker(), kill.options(), opened)
+    there = {post.id: post for post in vendor.posts(NOW - timedelta(days=4000), NOW + timedelta(days=4000))}
+    for row in made_by_worker.rows("select * from public.publications where state in ('published', 'scheduled')"):
+        post = there[row["vendor_post"]]
+        assert (post.reference, post.publish_at, post.channel) == (row["id"], row["due_at"], row["channel"])
+        assert (post.state, post.release_url) == (row["vendor_state"], row["release_url"])
+    assert {channel.id for channel in vendor.channels()} == {row["channel"] for row in made(NOW)["profile_channels"]}
+
+
 # Interrupted and repeated --------------------------------------------------------------------------------------------
 
 
@@ -361,6 +423,8 @@ STRANGER = {"id": uuid4(), "email": "stranger@example.test", "name": "Stranger"}
         lambda: {},
         lambda: spoilt("prices", account_id=uuid4()),
         lambda: spoilt("cost_entries", account_id=uuid4()),
+        lambda: spoilt("profile_credentials", practice=False, key_id=uuid4()),
+        lambda: spoilt("publications", account_id=uuid4()),
         lambda: spoilt("jobs", account_id=None),
         lambda: spoilt("audit_log", account_id=None),
         lambda: spoilt("audit_log", account_id=None, id=ACCOUNT_ID),
@@ -433,7 +497,7 @@ def use_demo(world: World) -> tuple[identity.Person, str]:
     generation.order_speech(world.as_person(person.id), LIPSCANI.id, order(), uuid4())
     world.spend(LIPSCANI.id, "0.50", person.id)
     former = next(member for member in people.of_company(admin.database, ACCOUNT_ID) if member.role == "finance")
-    people.remove(admin.database, ACCOUNT_ID, former.id, former.version)
+    people.remove(admin.database, ACCOUNT_ID, former.id, former.version, "She left")
     world.insert(
         "public.quota_grants", id=uuid4(), account_id=ACCOUNT_ID, profile_id=HUDSON.id, amount_usd=5,
         valid_from=NOW, valid_until=NOW + timedelta(days=3), reason="Holiday", granted_by=ADMIN.id,
@@ -462,10 +526,26 @@ def test_it_can_be_made_again(desk):
     load_rows(desk)
     assert identity.first_start()  # the installation still waits for its first company
     digest = "select md5(string_agg(t::text, '' order by id)) from public.{} t"
-    first = {name: desk.value(digest.format(name)) for name in ("cost_entries", "jobs", "clips", "speech_assets")}
+    desk.execute("delete from public.jobs where kind = 'channel_rules'")  # what the database adds for pinned channels
+    tables = ("cost_entries", "jobs", "clips", "speech_assets", "publications", "profile_credentials")
+    first = {name: desk.value(digest.format(name)) for name in tables}
     demo.erase(desk.as_person(ADMIN.id), ACCOUNT_ID)
     load_rows(desk)
+    desk.execute("delete from public.jobs where kind = 'channel_rules'")
     assert {name: desk.value(digest.format(name)) for name in first} == first
+
+
+def test_it_can_be_made_again_although_a_company_knows_somebody_of_it(desk):
+    real = desk.company()
+    boss = desk.as_person(desk.person(real, "admin"))
+    load_rows(desk)
+    desk.insert("public.members", account_id=real, person_id=FINANCE.id, role="finance")
+    people.remove(boss, real, FINANCE.id, 1, "A mistake")
+    for _ in range(2):
+        demo.erase(desk.as_person(ADMIN.id), ACCOUNT_ID)
+        assert identity.names(boss)[FINANCE.id] == FINANCE.name
+        load_rows(desk)
+    assert {UUID(person["id"]) for person in demo.people()} >= {ADMIN.id, FINANCE.id}
 
 
 def hold(world: World) -> UUID:

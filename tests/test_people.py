@@ -20,6 +20,7 @@ from tests.builders import World
 
 PASSWORD = "correct horse battery"
 OTHER = "battery staple correct"
+WHY = "The rota changed"
 _hosts = count(1)
 
 
@@ -287,7 +288,7 @@ class TestLinks:
 
     def test_withdrawn(self, bakery):
         person, link = bakery.invited()
-        people.remove(bakery.door(), bakery.account, person, bakery.member(person).version)
+        people.remove(bakery.door(), bakery.account, person, bakery.member(person).version, WHY)
         self.refused(link, "withdrawn")
         assert person not in {m.id for m in people.of_company(bakery.door(), bakery.account)}
         assert [row["before"]["role"] for row in bakery.log("invitation_withdrawn")] == ["manager"]
@@ -300,9 +301,9 @@ class TestLinks:
 
     def test_of_somebody_deactivated_until_they_are_reactivated(self, bakery):
         person, link = bakery.invited()
-        people.deactivate(bakery.door(), bakery.account, person, bakery.member(person).version)
+        people.deactivate(bakery.door(), bakery.account, person, bakery.member(person).version, WHY)
         self.refused(link, "not active")
-        people.reactivate(bakery.door(), bakery.account, person, bakery.member(person).version)
+        people.reactivate(bakery.door(), bakery.account, person, bakery.member(person).version, WHY)
         assert accept(link).id == person
 
     @pytest.mark.parametrize("mangle", [lambda t, k: (t[:-1], k), lambda t, k: ("", k), lambda t, k: (t, "recovery"),
@@ -330,7 +331,7 @@ class TestLinks:
     def test_withdrawn_and_invited_again(self, bakery):
         email = f"{uuid4()}@example.test"
         person, _ = bakery.invited(email=email)
-        people.remove(bakery.door(), bakery.account, person, bakery.member(person).version)
+        people.remove(bakery.door(), bakery.account, person, bakery.member(person).version, WHY)
         again, link = bakery.invited(email=email, role="finance")
         assert again == person
         assert [m.role for m in accept(link).memberships] == ["finance"]
@@ -378,7 +379,7 @@ class TestResetPassword:
             people.renew_invitation(bakery.ada, bakery.account, bakery.mia)
         with pytest.raises(Conflict, match="without a password"):
             people.reset_password(bakery.ada, bakery.account, demo)
-        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1)
+        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         with pytest.raises(Conflict, match="Reactivate them first"):
             people.reset_password(bakery.ada, bakery.account, bakery.mia)
 
@@ -421,7 +422,7 @@ class TestChange:
     def change(self, bakery, person, *, role="manager", stores=(), version=None, door=None):
         version = version or bakery.member(person).version
         people.change(
-            door or bakery.door(), bakery.account, person, role=role, profile_ids=stores, version=version
+            door or bakery.door(), bakery.account, person, role=role, profile_ids=stores, version=version, reason=WHY
         )  # fmt: skip
 
     def test_stores_and_role_with_before_and_after(self, bakery):
@@ -444,8 +445,8 @@ class TestChange:
         seen = bakery.member(bakery.mia).version
         self.change(bakery, bakery.mia, stores=[bakery.hill], version=seen)
         for late in (lambda: self.change(bakery, bakery.mia, role="finance", version=seen),
-                     lambda: people.deactivate(bakery.door(), bakery.account, bakery.mia, seen),
-                     lambda: people.remove(bakery.door(), bakery.account, bakery.mia, seen)):  # fmt: skip
+                     lambda: people.deactivate(bakery.door(), bakery.account, bakery.mia, seen, WHY),
+                     lambda: people.remove(bakery.door(), bakery.account, bakery.mia, seen, WHY)):  # fmt: skip
             with pytest.raises(Conflict, match="Somebody saved this meanwhile"):
                 late()
         assert bakery.member(bakery.mia).profile_ids == (bakery.hill,)
@@ -454,7 +455,7 @@ class TestChange:
     def test_a_version_is_needed(self, bakery, version):
         with pytest.raises(Conflict):
             bakery.door().call("set_member", p_account_id=bakery.account, p_person_id=bakery.mia, p_role="finance",
-                               p_profile_ids=[], p_version=version)  # fmt: skip
+                               p_profile_ids=[], p_version=version, p_reason=WHY)  # fmt: skip
 
     def test_nobody_changes_their_own(self, bakery):
         second = bakery.world.person(bakery.account, "admin")
@@ -471,9 +472,9 @@ class TestChange:
         for target in (person, bakery.mia, bakery.ada_id):
             version = bakery.member(target).version
             for run in (lambda t=target, v=version: self.change(bakery, t, role="admin", version=v, door=door),
-                        lambda t=target, v=version: people.deactivate(door, bakery.account, t, v),
-                        lambda t=target, v=version: people.reactivate(door, bakery.account, t, v),
-                        lambda t=target, v=version: people.remove(door, bakery.account, t, v),
+                        lambda t=target, v=version: people.deactivate(door, bakery.account, t, v, WHY),
+                        lambda t=target, v=version: people.reactivate(door, bakery.account, t, v, WHY),
+                        lambda t=target, v=version: people.remove(door, bakery.account, t, v, WHY),
                         lambda t=target: people.sign_out(door, bakery.account, t),
                         lambda: people.invite(known(session(person)), bakery.account, name="E", email="e@x.test",
                                               role="admin", profile_ids=[]),
@@ -489,15 +490,15 @@ class TestChange:
         person = world.person(theirs, "admin")
         asker = known(session(person))
         if who == "deactivated admin":
-            people.deactivate(bakery.door(), bakery.account, person, 1)
+            people.deactivate(bakery.door(), bakery.account, person, 1, WHY)
         elif who == "removed admin":
-            people.remove(bakery.door(), bakery.account, person, 1)
+            people.remove(bakery.door(), bakery.account, person, 1, WHY)
         door = bakery.door(person)
         for run in (lambda: people.of_company(door, bakery.account),
                     lambda: self.change(bakery, bakery.mia, role="admin", door=door),
-                    lambda: people.deactivate(door, bakery.account, bakery.mia, 1),
-                    lambda: people.reactivate(door, bakery.account, person, 2),
-                    lambda: people.remove(door, bakery.account, bakery.mia, 1),
+                    lambda: people.deactivate(door, bakery.account, bakery.mia, 1, WHY),
+                    lambda: people.reactivate(door, bakery.account, person, 2, WHY),
+                    lambda: people.remove(door, bakery.account, bakery.mia, 1, WHY),
                     lambda: people.sign_out(door, bakery.account, bakery.mia),
                     lambda: people.invite(asker, bakery.account, name="E", email="e@x.test", role="admin",
                                           profile_ids=[]),
@@ -512,15 +513,15 @@ class TestChange:
         with pytest.raises(NotAllowed):
             people.of_company(nobody, bakery.account)
         with pytest.raises(NotAllowed):
-            people.deactivate(nobody, bakery.account, bakery.mia, 1)
+            people.deactivate(nobody, bakery.account, bakery.mia, 1, WHY)
 
     @pytest.mark.parametrize("who", ["foreign", "nobody", "removed"])
     def test_somebody_who_does_not_work_here_is_not_found(self, bakery, who):
         person = {"foreign": bakery.world.person(bakery.world.company()), "nobody": uuid4(), "removed": bakery.mia}[who]
-        people.remove(bakery.door(), bakery.account, bakery.mia, 1)
+        people.remove(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         for run in (lambda: self.change(bakery, person, stores=[bakery.hill], version=1),
-                    lambda: people.deactivate(bakery.door(), bakery.account, person, 1),
-                    lambda: people.remove(bakery.door(), bakery.account, person, 1),
+                    lambda: people.deactivate(bakery.door(), bakery.account, person, 1, WHY),
+                    lambda: people.remove(bakery.door(), bakery.account, person, 1, WHY),
                     lambda: people.sign_out(bakery.door(), bakery.account, person),
                     lambda: people.reset_password(bakery.ada, bakery.account, person)):  # fmt: skip
             with pytest.raises(NotFound, match="does not work for the company"):
@@ -534,17 +535,83 @@ class TestChange:
         assert bakery.member(bakery.mia).profile_ids == (bakery.quay,)
 
 
+def acts(bakery: Bakery, person: UUID, door: Any, reason: Any) -> dict[str, Callable[[], None]]:
+    """Everything that changes a member, by what the log calls it."""
+    seen = {"version": bakery.member(person).version, "reason": reason}
+    change = partial(people.change, door, bakery.account, person, role="finance", profile_ids=[])
+    others = {"deactivated": people.deactivate, "reactivated": people.reactivate, "removed": people.remove}
+    return {"person_changed": partial(change, **seen)} | {
+        f"person_{does}": partial(act, door, bakery.account, person, **seen) for does, act in others.items()
+    }
+
+
+ACTS = ("person_changed", "person_deactivated", "person_reactivated", "person_removed")
+
+
+class TestReason:
+    def rows(self, bakery: Bakery) -> list[Any]:
+        tables = ("public.members", "public.profile_members", "public.audit_log", "private.former_members")
+        query = "select x::text from {} x where account_id = %s order by 1"
+        return [bakery.world.rows(query.format(table), bakery.account) for table in tables]
+
+    @pytest.mark.parametrize("reason", ["", "  \n ", None, "x" * 501])
+    @pytest.mark.parametrize("act", ACTS)
+    def test_without_a_good_one_nothing_is_changed(self, bakery, act, reason):
+        before = self.rows(bakery)
+        with pytest.raises(InvalidInput, match=r"Say why|at most 500") as refused:
+            acts(bakery, bakery.mia, bakery.door(), reason)[act]()
+        assert refused.value.field == "reason"
+        assert self.rows(bakery) == before
+
+    @pytest.mark.parametrize("act", ACTS)
+    @pytest.mark.parametrize(("typed", "kept"), [("  The rota\nchanged ", "The rota changed"), ("x" * 500, "x" * 500)])
+    def test_it_stands_in_the_log(self, bakery, act, typed, kept):
+        acts(bakery, bakery.mia, bakery.door(), typed)[act]()
+        (row,) = bakery.log(act)
+        assert (row["reason"], row["person_id"]) == (kept, bakery.ada_id)
+
+    def test_withdrawing_an_invitation_needs_one_too(self, bakery):
+        person, _ = bakery.invited()
+        with pytest.raises(InvalidInput, match="Say why"):
+            people.remove(bakery.door(), bakery.account, person, 1, "")
+        people.remove(bakery.door(), bakery.account, person, 1, WHY)
+        assert [row["reason"] for row in bakery.log("invitation_withdrawn")] == [WHY]
+
+    @pytest.mark.parametrize("act", ACTS)
+    @pytest.mark.parametrize(("who", "refusal"), [("manager", NotAllowed), ("stranger", NotFound),
+                                                  ("nobody", NotAllowed)])  # fmt: skip
+    def test_who_may_not_change_anybody_is_asked_for_none(self, bakery, act, who, refusal):
+        world = bakery.world
+        door = {"manager": lambda: bakery.door(bakery.mia), "nobody": world.doors.anonymous,
+                "stranger": lambda: bakery.door(world.person(world.company(), "admin"))}[who]()  # fmt: skip
+        for reason in ("", WHY):
+            with pytest.raises(refusal):
+                acts(bakery, bakery.mia, door, reason)[act]()
+        assert bakery.roles()[bakery.mia] == "manager"
+
+    @pytest.mark.parametrize(("typed", "kept"), [("", None), ("  ", None), (" Holiday  cover ", "Holiday cover")])
+    def test_letting_somebody_in_may_have_one(self, bakery, typed, kept):
+        bakery.invited(reason=typed)
+        assert [row["reason"] for row in bakery.log("person_added")] == [kept]
+
+    def test_one_that_is_too_long_lets_nobody_in(self, bakery):
+        before = self.rows(bakery)
+        with pytest.raises(InvalidInput, match="at most 500") as refused:
+            bakery.add(reason="x" * 501)
+        assert (refused.value.field, self.rows(bakery)) == ("reason", before)
+
+
 class TestDeactivate:
     def test_ends_everything_at_once_and_can_be_undone(self, bakery):
         secret, door = session(bakery.mia), bakery.door(bakery.mia)
         assert identity.load(secret)
-        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1)
+        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         assert bakery.member(bakery.mia).state == "deactivated"
         assert identity.load(secret) is None
         assert door.call("my_stores", p_account_id=bakery.account) == []
         with pytest.raises(SignedOut, match="not active"):
             enter(bakery.emails[bakery.mia])
-        people.reactivate(bakery.door(), bakery.account, bakery.mia, bakery.member(bakery.mia).version)
+        people.reactivate(bakery.door(), bakery.account, bakery.mia, bakery.member(bakery.mia).version, WHY)
         assert [row["id"] for row in door.call("my_stores", p_account_id=bakery.account)] == [str(bakery.quay)]
         assert enter(bakery.emails[bakery.mia]).id == bakery.mia
         assert [row["after"] for row in bakery.log("person_deactivated")] == [{"active": False}]
@@ -553,7 +620,7 @@ class TestDeactivate:
     def test_a_session_that_ran_out_is_not_renewed(self, bakery):
         secret = session(bakery.mia)
         bakery.world.execute("update private.sessions set expires_at = now() where person_id = %s", bakery.mia)
-        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1)
+        people.deactivate(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         with pytest.raises(SignedOut):
             identity.sign_in(bakery.emails[bakery.mia], PASSWORD, address=host(), agent="", previous=secret)
 
@@ -562,7 +629,7 @@ class TestDeactivate:
         other = Bakery(bakery.world)
         bakery.world.insert("public.members", account_id=other.account, person_id=bakery.mia, role="finance")
         secret = session(bakery.mia)
-        end(bakery.door(), bakery.account, bakery.mia, 1)
+        end(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         person = known(secret)
         assert [m.account_id for m in person.memberships] == [other.account]
         assert len(person.database.call("my_stores", p_account_id=other.account)) == 2
@@ -576,13 +643,13 @@ class TestDeactivate:
         bakery.world.execute("update public.people set deactivated_at = now() where id = %s", bakery.mia)
         assert bakery.member(bakery.mia).state == "deactivated"
         with pytest.raises(Conflict, match="in all companies"):
-            people.reactivate(bakery.door(), bakery.account, bakery.mia, 1)
+            people.reactivate(bakery.door(), bakery.account, bakery.mia, 1, WHY)
 
 
 class TestRemove:
     def test_history_keeps_the_name(self, bakery):
         secret = session(bakery.mia)
-        people.remove(bakery.door(), bakery.account, bakery.mia, 1)
+        people.remove(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         assert identity.load(secret) is None
         assert bakery.mia not in {m.id for m in people.of_company(bakery.door(), bakery.account)}
         assert identity.names(bakery.door())[bakery.mia] == "Mia"
@@ -593,7 +660,7 @@ class TestRemove:
             enter(bakery.emails[bakery.mia])
 
     def test_invited_again_they_come_back_with_their_password(self, bakery):
-        people.remove(bakery.door(), bakery.account, bakery.mia, 1)
+        people.remove(bakery.door(), bakery.account, bakery.mia, 1, WHY)
         made = bakery.add(email=bakery.emails[bakery.mia], role="finance")
         assert (made.link, made.mailed) == (None, False)
         assert [m.role for m in enter(bakery.emails[bakery.mia]).memberships] == ["finance"]
@@ -601,11 +668,27 @@ class TestRemove:
     def test_the_demo_takes_whom_it_had_removed_with_it(self, desk):
         demo = Bakery(desk)
         desk.execute("update public.accounts set is_demo = true where id = %s", demo.account)
-        people.remove(demo.door(), demo.account, demo.mia, 1)
+        people.remove(demo.door(), demo.account, demo.mia, 1, WHY)
         demo.door().call("erase_demo", p_account_id=demo.account)
         for table in ("public.people", "auth.users", "private.former_members", "private.invitations",
                       "private.sign_ins"):  # fmt: skip
             assert desk.rows(f"select from {table}") == [], table
+
+    @pytest.mark.parametrize("also_removed_from_the_demo", [False, True])
+    def test_another_company_that_had_removed_them_keeps_whom_the_demo_takes(self, desk, also_removed_from_the_demo):
+        demo, real = Bakery(desk), Bakery(desk)
+        desk.execute("update public.accounts set is_demo = true where id = %s", demo.account)
+        real.add(email=demo.emails[demo.mia])
+        people.remove(real.door(), real.account, demo.mia, 1, WHY)
+        if also_removed_from_the_demo:
+            people.remove(demo.door(), demo.account, demo.mia, 1, WHY)
+        demo.door().call("erase_demo", p_account_id=demo.account)
+        assert identity.names(real.door())[demo.mia] == "Mia"
+        assert demo.ada_id not in {row["id"] for row in desk.rows("select id from public.people")}
+        with pytest.raises(SignedOut, match="not active"):
+            enter(demo.emails[demo.mia])
+        real.add(email=demo.emails[demo.mia], role="finance")
+        assert enter(demo.emails[demo.mia]).id == demo.mia
 
     def test_nobody_comes_in_by_way_of_the_demo(self, desk):
         demo = Bakery(desk)
@@ -622,9 +705,11 @@ class TestLastAdmin:
     def test_stays(self, bakery):
         for end in (people.deactivate, people.remove):
             with pytest.raises(Conflict, match="no active admin left"):
-                end(bakery.door(), bakery.account, bakery.ada_id, 1)
+                end(bakery.door(), bakery.account, bakery.ada_id, 1, WHY)
         with pytest.raises(NotAllowed):
-            people.change(bakery.door(), bakery.account, bakery.ada_id, role="finance", profile_ids=[], version=1)
+            people.change(
+                bakery.door(), bakery.account, bakery.ada_id, role="finance", profile_ids=[], version=1, reason=WHY
+            )
         assert bakery.roles()[bakery.ada_id] == "admin"
 
     @pytest.mark.parametrize("second", ["active", "invited", "deactivated", "stopped everywhere"])
@@ -634,15 +719,15 @@ class TestLastAdmin:
         else:
             other = bakery.world.person(bakery.account, "admin")
         if second == "deactivated":
-            people.deactivate(bakery.door(), bakery.account, other, 1)
+            people.deactivate(bakery.door(), bakery.account, other, 1, WHY)
         elif second == "stopped everywhere":
             bakery.world.execute("update public.people set deactivated_at = now() where id = %s", other)
         if second == "active":
-            people.remove(bakery.door(), bakery.account, bakery.ada_id, 1)
+            people.remove(bakery.door(), bakery.account, bakery.ada_id, 1, WHY)
             assert bakery.ada_id not in bakery.roles()
             return
         with pytest.raises(Conflict, match="no active admin left"):
-            people.remove(bakery.door(), bakery.account, bakery.ada_id, 1)
+            people.remove(bakery.door(), bakery.account, bakery.ada_id, 1, WHY)
 
     @pytest.mark.parametrize("how", ["demote", "deactivate", "remove"])
     def test_of_two_admins_who_end_each_other_at_once_exactly_one_succeeds(self, shared_desk, how):
@@ -658,13 +743,13 @@ class TestLastAdmin:
     def end(self, bakery: Bakery, how: str, asker: UUID, target: UUID) -> None:
         door, account = bakery.door(asker), bakery.account
         if how == "demote":
-            people.change(door, account, target, role="finance", profile_ids=[], version=1)
+            people.change(door, account, target, role="finance", profile_ids=[], version=1, reason=WHY)
         else:
-            {"deactivate": people.deactivate, "remove": people.remove}[how](door, account, target, 1)
+            {"deactivate": people.deactivate, "remove": people.remove}[how](door, account, target, 1, WHY)
 
     def test_of_many_who_leave_at_once_one_stays(self, bakery):
         admins = [bakery.ada_id, *(bakery.world.person(bakery.account, "admin") for _ in range(4))]
-        runs = [lambda a=a: people.remove(bakery.door(a), bakery.account, a, 1) for a in admins]
+        runs = [lambda a=a: people.remove(bakery.door(a), bakery.account, a, 1, WHY) for a in admins]
         assert sorted(at_once(*runs)) == ["Conflict"] + ["done"] * 4
         assert sum(role == "admin" for role in bakery.roles().values()) == 1
 

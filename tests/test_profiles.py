@@ -9,6 +9,7 @@ from services import profiles
 from services.errors import AppError, InvalidInput, NotAllowed, NotFound, QuotaExceeded
 from services.profiles import Quota
 from tests.builders import World, speech
+from tests.publishing.shop import connect
 
 D = Decimal
 
@@ -127,23 +128,27 @@ class TestChecklist:
         store = shared_world.store(account)
         admin = shared_world.as_person(shared_world.person(account, "admin"))
 
-        def ticks() -> tuple[bool, bool, bool, bool]:
+        def ticks() -> set[str]:
             steps = profiles.checklist(admin, account)
             assert steps is not None
-            return steps.spoke, steps.quota, steps.manager, steps.done
+            assert steps.done == all(steps.model_dump().values())
+            return {name for name, done in steps if done}
 
-        assert ticks() == (False, False, False, False)
+        assert ticks() == set()
         profiles.set_quota(admin, account, store, "0", "unlimited on purpose")
-        assert ticks() == (False, True, False, False)
+        assert ticks() == {"quota"}
         shared_world.person(account, "manager", store)
-        assert ticks() == (False, True, True, False)
+        assert ticks() == {"quota", "manager"}
+        shared_world.clip(store, shared_world.project(store))
+        connect(shared_world, account)
+        assert ticks() == {"quota", "manager", "clip", "postiz"}
         made = uuid4()
         shared_world.insert(
             "public.speech_assets", id=made, account_id=account, profile_id=store, text="x", content_hash="h",
             provider="practice", model="premium", voice="heart", settings={}, format="mp3", characters=1,
             duration_seconds=1, bytes=1, media_path=str(made), cost_usd=0,
         )  # fmt: skip
-        assert ticks() == (True, True, True, True)
+        assert ticks() == {"quota", "manager", "clip", "postiz", "spoke"}
 
     @pytest.mark.parametrize("who", ["manager", "finance", "stranger", "foreign admin"])
     def test_others_see_none(self, shared_world, account, who):

@@ -170,7 +170,7 @@ class TestTwoAdmins:
             ),
             lambda: stores.suspend(desk, several[0], "Flooded"),
             lambda: stores.save_company(
-                desk, company, name="Bakers", timezone=ZONE, new_store_quota=Decimal(5), version=1
+                desk, company, name="Bakers", timezone=ZONE, new_store_quota=Decimal(5), version=1, reason="Budget"
             ),
         ]
         run_all([threading.Thread(target=change) for change in changes])
@@ -364,7 +364,8 @@ class TestCopying:
 
 class TestCompany:
     def test_new_stores_start_with_the_companys_default(self, shared_world: World, desk, company: UUID):
-        stores.save_company(desk, company, name="Bakers", timezone=ZONE, new_store_quota=Decimal("0.01"), version=1)
+        values = {"name": "Bakers", "timezone": ZONE, "new_store_quota": Decimal("0.01")}
+        stores.save_company(desk, company, **values, version=1, reason="Budget")
         store = uuid4()
         stores.create(desk, company, store, identity())
         assert record(desk, company, store).monthly_quota_usd == Decimal("0.01")
@@ -394,6 +395,22 @@ class TestCompany:
         with pytest.raises(InvalidInput) as told:
             stores.save_company(desk, company, **{**values, field.removesuffix("_usd"): value}, version=1)
         assert told.value.field == field
+
+    @pytest.mark.parametrize("reason", ["", " \n", "x" * 501])
+    def test_another_limit_for_new_stores_needs_a_reason(self, desk, company: UUID, reason: str):
+        values = {"name": "Bakers", "timezone": ZONE, "new_store_quota": Decimal(5)}
+        before = stores.company(desk, company)
+        with pytest.raises(InvalidInput, match=r"Say why|at most 500") as told:
+            stores.save_company(desk, company, **values, version=1, reason=reason)
+        assert (told.value.field, stores.company(desk, company)) == ("reason", before)
+
+    def test_the_log_keeps_it(self, shared_world: World, desk, company: UUID):
+        values = {"name": "Bakers", "timezone": ZONE}
+        stores.save_company(desk, company, **values, new_store_quota=Decimal(5), version=1, reason=" Lean year ")
+        stores.save_company(desk, company, **{**values, "name": "Bakery"}, new_store_quota=Decimal(5), version=2)
+        stores.save_company(desk, company, **values, new_store_quota=Decimal(5), version=3, reason="Back")
+        query = "select reason from public.audit_log where account_id = %s and action = 'company_changed' order by id"
+        assert [row["reason"] for row in shared_world.rows(query, company)] == ["Lean year", None, "Back"]
 
     @pytest.mark.parametrize("role", ["manager", "finance"])
     def test_only_admins_save_it(self, shared_world: World, company: UUID, role: str):

@@ -17,7 +17,7 @@ from services import credentials, vault
 from services.config import VAULT_PRIVATE, VAULT_PUBLIC, Settings, settings
 from services.errors import Conflict, ProviderUnavailable, SettingsInvalid
 from services.vault import Content, Place
-from tests.jobs.fixtures import shared_world, world  # noqa: F401
+from tests.jobs.fixtures import shared_world, world  # noqa: F401 - pytest finds fixtures by their names here
 
 KEY = "sk_planted_secret_0123456789"
 PLACE = Place(account_id=uuid4(), profile_id=uuid4(), provider="elevenlabs")

@@ -29,12 +29,16 @@ def show(operator: Operator) -> None:
             company.new_store_quota_usd,
         )  # fmt: skip
         forms.beside(f"{form}.new_store_quota_usd")
+        reason = st.text_input(
+            "Reason", key=sections.key(form, "reason"), placeholder="Needed where new stores start with another limit"
+        )
+        forms.beside(f"{form}.reason")
         sent = st.form_submit_button("Save", type="primary")
         forms.beside(f"{form}.")
     if st.session_state.get(f"{form}_told"):
         st.info(formats.plain(_now(company)), icon=":material/history:")
     if sent:
-        saved = sections.save(operator, form, lambda: _save(operator, name, timezone, kind, typed, version))
+        saved = sections.save(operator, form, lambda: _save(operator, name, timezone, kind, typed, version, reason))
         st.session_state[f"{form}_told"] = f"{form}_seen" not in st.session_state and not saved
         if saved:
             identity.sessions.forget(operator.person.id)  # its copy has the old name for up to ten seconds
@@ -48,7 +52,7 @@ def _now(company: Company) -> str:
     return f"It says now: {company.name}, {company.timezone}, new stores: {start}. Saving again replaces that."
 
 
-def _save(operator: Operator, name: str, timezone: str, kind: str, typed: str, version: int) -> None:
+def _save(operator: Operator, name: str, timezone: str, kind: str, typed: str, version: int, reason: str) -> None:
     amount = limits.amount(kind, typed, "new_store_quota_usd")
     try:
         quota = Decimal(tables.limit(amount)) if kind == limits.LIMIT else Decimal(0)
@@ -56,7 +60,7 @@ def _save(operator: Operator, name: str, timezone: str, kind: str, typed: str, v
         raise InvalidInput("Type an amount in US dollars, such as 25.00.", "new_store_quota_usd") from exc
     stores.save_company(
         operator.database, operator.account_id, name=name, timezone=timezone, new_store_quota=quota,
-        version=version,
+        version=version, reason=reason,
     )  # fmt: skip
 
 

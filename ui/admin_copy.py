@@ -61,8 +61,11 @@ def _confirm(
         sent = st.form_submit_button(f"Copy to {changing} {'store' if changing == 1 else 'stores'}", type="primary")
         forms.beside(f"{form}.")
     if sent:
-        run = lambda: stores.copy_settings(operator.database, source, targets, parts, reason, preview.mark)  # noqa: E731
-        if sections.save(operator, form, run):
+        if sections.save(
+            operator,
+            form,
+            lambda: stores.copy_settings(operator.database, source, targets, parts, reason, preview.mark),
+        ):
             del st.session_state["copy_looked"]
             session.forget_numbers(operator)
             st.toast("Settings copied.", icon=":material/check:")

@@ -14,6 +14,7 @@ from ui import formats, forms, invitation_links, sections, session
 from ui.session import Operator
 
 SHOWN = 200  # rows of a table in the preview
+ONE_OF: dict[Kind, str] = {"stores": "store", "people": "person", "assignments": "assignment", "quotas": "quota"}
 DOES = {"new": "New", "changed": "Changed", "same": "As it is", "invited": "Invitation under way"}
 
 
@@ -24,7 +25,8 @@ def show(operator: Operator) -> None:
     form = sections.of(operator, "import")
     files = st.file_uploader(
         "CSV files, one of each kind at most", accept_multiple_files=True, key=sections.key(form, "files"),
-        help=f"Up to {MOST_ROWS:,} rows and {MOST_BYTES // 1_000_000} MB. Commas, semicolons or tabs; "
+        max_upload_size=MOST_BYTES // 1_000_000,
+        help=f"Up to {MOST_ROWS:,} rows in all. Commas, semicolons or tabs; "
              "UTF-8, UTF-16 or Windows-1252.",
     )  # fmt: skip
     forms.beside(f"{form}.files", f"{form}.")
@@ -65,8 +67,7 @@ def _look(operator: Operator, files: Sequence[tuple[str, bytes]]) -> None:
         st.error(formats.plain(str(error)), icon=":material/error:")
     if not sheets:
         return
-    for sheet in sheets:
-        st.text(f"{sheet.name}: {len(sheet.rows):,} {sheet.kind}, read as {sheet.encoding} with {sheet.separator}s")
+    st.text("\n".join(map(_read_as, sheets)))
     found = importing.preview(operator.database, operator.account_id, sheets)
     if found.wrong:
         _problems(found)
@@ -74,10 +75,33 @@ def _look(operator: Operator, files: Sequence[tuple[str, bytes]]) -> None:
         _rows(sheet, found)
     if found.wrong or errors:
         return
-    if not found.changes:
+    if found.changes:
+        _order(operator, sheets, found.changes)
+    else:
         st.info("Everything in these files is as it is already.", icon=":material/check:")
-    elif st.button(f"Import {found.changes:,} changes", key="import_send", type="primary", icon=":material/upload:"):
-        _take(operator, sheets)
+
+
+def _order(operator: Operator, sheets: Sequence[Sheet], changes: int) -> None:
+    form = sections.of(operator, "import")
+    with st.form(form):
+        reason = st.text_input(
+            "Reason", key=sections.key(form, "reason"), placeholder="Opening of the northern stores",
+            help="It is kept in the log with every change; limits have their own.",
+        )  # fmt: skip
+        forms.beside(f"{form}.reason")
+        words = f"Import {changes:,} {'change' if changes == 1 else 'changes'}"
+        sent = st.form_submit_button(words, key="import_send", type="primary", icon=":material/upload:")
+    if sent:
+        _take(operator, sheets, reason)
+
+
+def _read_as(sheet: Sheet) -> str:
+    return f"{sheet.name}: {counted(len(sheet.rows), sheet.kind)}, read as {sheet.encoding} with {sheet.separator}s"
+
+
+def counted(number: int, kind: Kind) -> str:
+    """How many of a kind, in words: "1 store"."""
+    return f"{number:,} {ONE_OF[kind] if number == 1 else kind}"
 
 
 def _problems(found: Preview) -> None:
@@ -141,12 +165,12 @@ def _value(kind: Kind, value: object) -> str:
 # After ----------------------------------------------------------------------------------------------------------------
 
 
-def _take(operator: Operator, sheets: Sequence[Sheet]) -> None:
+def _take(operator: Operator, sheets: Sequence[Sheet], reason: str) -> None:
     form = sections.of(operator, "import")
     done: list[Imported] = st.session_state.setdefault(f"{form}_done", [])  # before: a click meanwhile ends this run
 
     def run() -> None:
-        done.append(importing.take(operator.database, operator.account_id, sheets))
+        done.append(importing.take(operator.database, operator.account_id, sheets, reason))
 
     if sections.save(operator, form, run):
         st.toast("Imported.", icon=":material/check:")
@@ -164,7 +188,7 @@ def _done(operator: Operator) -> None:
             _counts(each)
         added = [person for each in done for person in each.added]
         if mailed := sum(person.mailed for person in added):
-            st.text(f"{mailed:,} invitations are on their way by mail; see Jobs.")
+            st.text(f"Invitations on their way by mail: {mailed:,}. Jobs shows each.")
         _links(operator, added)
         if st.button("Done", key="import_done"):
             del st.session_state[place]
@@ -172,11 +196,11 @@ def _done(operator: Operator) -> None:
 
 
 def _counts(done: Imported) -> None:
-    st.success(
-        f"Imported: {done.stores:,} stores, {done.people:,} people, {done.assignments:,} assignments and "
-        f"{done.quotas:,} quotas were new or changed.",
-        icon=":material/check:",
-    )
+    numbers: dict[Kind, int] = {
+        "stores": done.stores, "people": done.people, "assignments": done.assignments, "quotas": done.quotas,
+    }  # fmt: skip
+    told = ", ".join(counted(number, kind) for kind, number in numbers.items() if number)
+    st.success(f"New or changed: {told or 'nothing'}.", icon=":material/check:")
 
 
 def _links(operator: Operator, added: Sequence[Added]) -> None:
@@ -186,7 +210,7 @@ def _links(operator: Operator, added: Sequence[Added]) -> None:
     if not links:
         return
     st.warning(
-        f"{len(links):,} people need their link to choose a password. Nobody can read the links again: "
+        f"Links to choose a password, for {counted(len(links), 'people')}. Nobody can read them again: "
         "download them now and hand each to its person. New ones can be made under People.",
         icon=":material/key:",
     )

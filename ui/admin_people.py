@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from services import identity, people
 from services.errors import AppError
@@ -56,19 +58,21 @@ def _form(operator: Operator, stores: Sequence[Store]) -> None:
                 "Stores (managers only)", list(names), format_func=names.__getitem__, key=sections.key(form, "stores")
             )
             forms.beside(f"{form}.stores")
+        reason = st.text_input("Reason (may be left out)", key=sections.key(form, "reason"))
+        forms.beside(f"{form}.reason")
         sent = st.form_submit_button(
             "Send invitation" if identity.by_mail() else "Make invitation link", type="primary"
         )
         forms.beside(f"{form}.")
     if sent:
-        sections.save(operator, form, lambda: _invite(operator, name, email, role, chosen))
+        sections.save(operator, form, lambda: _invite(operator, name, email, role, chosen, reason))
         st.rerun()
 
 
-def _invite(operator: Operator, name: str, email: str, role: Role, stores: Sequence[str]) -> None:
-    run = lambda: people.invite(  # noqa: E731
-        operator.person, operator.account_id, name=name, email=email, role=role,
-        profile_ids=[UUID(store) for store in stores] if role == "manager" else [],
+def _invite(operator: Operator, name: str, email: str, role: Role, stores: Sequence[str], reason: str) -> None:
+    run = partial(
+        people.invite, operator.person, operator.account_id, name=name, email=email, role=role,
+        profile_ids=[UUID(store) for store in stores] if role == "manager" else [], reason=reason,
     )  # fmt: skip
     _tell(operator, run, name.strip(), email.strip())
 
@@ -258,7 +262,7 @@ def _person(member: Member, stores: Sequence[Store]) -> None:
     _role(operator, member, stores)
     _access(operator, member)
     _end(operator, member)
-    forms.beside("member.", "member.role", "member.stores")
+    forms.beside("member.", "member.role")
 
 
 def _role(operator: Operator, member: Member, stores: Sequence[Store]) -> None:
@@ -272,12 +276,15 @@ def _role(operator: Operator, member: Member, stores: Sequence[Store]) -> None:
             "Stores (managers only)", list(labels), [str(s) for s in member.profile_ids if str(s) in labels],
             format_func=labels.__getitem__, key=f"stores_{member.id}_{member.version}",
         )  # fmt: skip
+        below_stores = st.container()
+        reason = st.text_input("Reason for the change", key=f"role_reason_{member.id}_{member.version}")
+        below_reason = st.container()
         sent = st.form_submit_button("Save role and stores", type="primary")
     if sent:
         _do(operator, member, "Saved.", lambda: people.change(
             operator.database, operator.account_id, member.id, role=role,
-            profile_ids=[UUID(store) for store in chosen], version=member.version,
-        ))  # fmt: skip
+            profile_ids=[UUID(store) for store in chosen], version=member.version, reason=reason,
+        ), stores=below_stores, reason=below_reason)  # fmt: skip
 
 
 def _access(operator: Operator, member: Member) -> None:
@@ -290,19 +297,17 @@ def _access(operator: Operator, member: Member) -> None:
         if not member.awaited and st.button("Reset password", key="member_reset", icon=":material/lock_reset:"):
             _do(operator, member, None, lambda: _send(operator, member, people.reset_password))
         if not member.awaited and st.button("Sign out everywhere", key="member_out", icon=":material/logout:"):
-            run = lambda: people.sign_out(operator.database, operator.account_id, member.id)  # noqa: E731
+            run = partial(people.sign_out, operator.database, operator.account_id, member.id)
             _do(operator, member, "Signed out everywhere.", run)
 
 
 def _send(operator: Operator, member: Member, send: Callable[..., Outcome]) -> None:
-    run = lambda: send(operator.person, operator.account_id, member.id)  # noqa: E731
+    run = partial(send, operator.person, operator.account_id, member.id)
     _tell(operator, run, member.name, member.email)
 
 
 def _end(operator: Operator, member: Member) -> None:
-    """Confirmed by a tick; each says what it does."""
-    if member.deactivated_at and st.button("Reactivate", key="member_reactivate", icon=":material/play_arrow:"):
-        _change(operator, member, "Reactivated.", people.reactivate)
+    """Confirmed by a tick, but for bringing back; each says what it does."""
     st.divider()
     if member.awaited:
         st.caption("Withdrawn, the invitation's link leads nowhere, and the person leaves this list.")
@@ -311,27 +316,49 @@ def _end(operator: Operator, member: Member) -> None:
             "Deactivated, a person can do nothing here until reactivated. Removed, they leave this list too, and a new "
             "invitation would let them in again. What they did stays under their name either way."
         )
+    reason = st.text_input(_reason_to_end(member), key=f"end_reason_{member.id}_{member.version}")
+    end = partial(_change, operator, member, reason, st.container())
     sure = st.checkbox("I am sure", key=f"sure_{member.id}_{member.version}")
     with st.container(horizontal=True):
+        if member.deactivated_at and st.button("Reactivate", key="member_reactivate", icon=":material/play_arrow:"):
+            end("Reactivated.", people.reactivate)
         if not member.deactivated_at and not member.awaited and st.button(
             "Deactivate", key="member_deactivate", disabled=not sure, icon=":material/block:"
         ):  # fmt: skip
-            _change(operator, member, "Deactivated.", people.deactivate)
+            end("Deactivated.", people.deactivate)
         label = "Withdraw invitation" if member.awaited else "Remove from company"
         if st.button(label, key="member_remove", disabled=not sure, icon=":material/person_remove:"):
-            _change(operator, member, "Withdrawn." if member.awaited else "Removed.", people.remove)
+            end("Withdrawn." if member.awaited else "Removed.", people.remove)
 
 
-def _change(operator: Operator, member: Member, said: str, change: Callable[..., None]) -> None:
-    run = lambda: change(operator.database, operator.account_id, member.id, member.version)  # noqa: E731
-    _do(operator, member, said, run)
+def _reason_to_end(member: Member) -> str:
+    if member.awaited and not member.deactivated_at:
+        return "Reason to withdraw the invitation"
+    return f"Reason to {'reactivate' if member.deactivated_at else 'deactivate'} or remove"
 
 
-def _do(operator: Operator, member: Member, said: str | None, run: Callable[[], object]) -> None:
-    """The dialog closes when it went well; else it stays, with the reason at its end."""
+def _change(
+    operator: Operator,
+    member: Member,
+    reason: str,
+    below_reason: DeltaGenerator,
+    said: str,
+    change: Callable[..., None],
+) -> None:
+    run = partial(change, operator.database, operator.account_id, member.id, member.version, reason)
+    _do(operator, member, said, run, reason=below_reason)
+
+
+def _do(
+    operator: Operator, member: Member, said: str | None, run: Callable[[], object], **below: DeltaGenerator
+) -> None:
+    """The dialog closes when it went well; else it stays, and says why below the field, or at its end."""
     if forms.attempt("member", run):
         session.forget_numbers(operator)
         _close()
         if said:
             st.toast(formats.plain(f"{member.name}: {said}"), icon=":material/check:")
         st.rerun()
+    for field, place in below.items():
+        with place:
+            forms.beside(f"member.{field}")

@@ -19,7 +19,8 @@ def show(entries: Sequence[Entry], zone: str) -> None:
 
 
 def _done(entry: Entry) -> list[str]:
-    lines = [f"**{_plain(entry.what)}**", *map(_change, entry.changes)]
+    told = _change if entry.before else _fact
+    lines = [f"**{_plain(entry.what)}**", *map(told, entry.changes)]
     if entry.reason:
         lines.append(f"Reason: {_plain(entry.reason)}")
     return lines
@@ -34,10 +35,18 @@ def _by(entry: Entry, zone: str) -> list[str]:
 
 
 def _change(change: Change) -> str:
-    field = _plain(change.field.replace("_", " "))
     if HIDDEN in (change.before, change.after):
-        return f"{field}: changed, never shown"
-    return f"{field}: {_value(change.before)} → {_value(change.after)}"
+        return f"{_field(change)}: changed, never shown"
+    return f"{_field(change)}: {_value(change.before)} → {_value(change.after)}"
+
+
+def _fact(change: Change) -> str:
+    """Of an entry that knows no before."""
+    return f"{_field(change)}: {'never shown' if change.after == HIDDEN else _value(change.after)}"
+
+
+def _field(change: Change) -> str:
+    return _plain(change.field.replace("_", " "))
 
 
 def _value(text: str | None) -> str:

@@ -57,6 +57,12 @@ def seconds(duration: Decimal | float) -> str:
     return f"{int(duration) // 60}:{int(duration) % 60:02d} min"
 
 
+def megabytes(size: int) -> str:
+    """A file's size in MB of 2^20 bytes; under ten with one decimal, at least 0.1."""
+    amount = size / (1 << 20)
+    return f"{max(amount, 0.1):.1f} MB" if amount < 10 else f"{amount:,.0f} MB"
+
+
 def quota_reset(now: datetime, timezone: str) -> str:
     """When this month's quota starts anew, in UTC and on the store's own clock."""
     first = (now.astimezone(UTC).replace(day=1) + timedelta(days=32)).replace(

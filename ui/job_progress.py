@@ -12,6 +12,7 @@ from ui import formats, session
 from ui.session import Operator
 
 POLL = "1s"
+NOTHING_SPENT = Spent()  # of jobs that buy nothing
 ICONS = {
     "pending": ":material/hourglass_empty:",
     "running": ":material/progress_activity:",
@@ -21,6 +22,9 @@ ICONS = {
 }
 KINDS = {
     "speech": "Speech",
+    "prepare_clip": "Clip",
+    "put_speech": "Speech on a clip",
+    "channel_rules": "Networks' rules",
     "voices": "Voice list",
     "invite": "Invitation",
     "test_credential": "Connection test",
@@ -35,20 +39,29 @@ def live(
     operator: Operator, jobs: list[Job], load: Callable[[], list[Job]], draw: Callable[[Job], None], *, key: str
 ) -> None:
     """Draw `jobs`; while one of them is open, what `load` returns each second; run the page again when one ends."""
-    active = any(job.open for job in jobs)
     first = [jobs]  # drawn as they are; later runs of the fragment read anew
+
+    def show() -> list[Job]:
+        shown = first.pop() if first else load()
+        for job in shown:
+            draw(job)
+        return shown
+
+    polled(operator, show, active=any(job.open for job in jobs), key=key)
+
+
+def polled(operator: Operator, show: Callable[[], list[Job]], *, active: bool, key: str) -> None:
+    """Run `show`, while `active` each second; it draws and returns the jobs. Run the page again when one ends."""
 
     @st.fragment(run_every=POLL if active else None, key=key)
     def part() -> None:
         try:
             if session.current() is None:  # fragment runs do not pass the shell
                 st.rerun()
-            shown = first.pop() if first else load()
+            shown = show()
         except AppError as exc:
             st.warning(str(exc), icon=":material/cloud_off:")
             return
-        for job in shown:
-            draw(job)
         if _some_ended(shown, key):
             session.forget_numbers(operator)
             st.rerun()

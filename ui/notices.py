@@ -18,8 +18,17 @@ from ui.recent import CACHE_SECONDS
 from ui.session import ALL_STORES, Operator
 
 PAGE = 25
-ICONS = {"credential_dead": ":material/key_off:", "job_failed": ":material/error:", "quota": ":material/savings:"}
-ABOUT = {"credential_dead": "settings", "job_failed": "jobs", "quota": "overview"}  # which page shows more
+ICONS = {
+    "credential_dead": ":material/key_off:", "job_failed": ":material/error:", "quota": ":material/savings:",
+    "post_failed": ":material/cancel_schedule_send:", "post_missed": ":material/event_busy:",
+    "post_unconfirmed": ":material/unknown_document:", "channel_reconnect": ":material/link_off:",
+    "channel_changed": ":material/swap_horiz:",
+}  # fmt: skip
+ABOUT = {  # which page shows more
+    "credential_dead": "settings", "job_failed": "jobs", "quota": "overview", "post_failed": "publish",
+    "post_missed": "publish", "post_unconfirmed": "publish", "channel_reconnect": "settings",
+    "channel_changed": "settings",
+}  # fmt: skip
 
 
 # The count in the navigation -------------------------------------------------------------------------------------
@@ -91,7 +100,7 @@ def _line(operator: Operator, stores: dict[UUID, Store], notice: Notice) -> None
         what, buttons = st.columns([5, 2], vertical_alignment="center")
         with what:
             _about(operator, notice, store)
-        with buttons:
+        with buttons, st.container(horizontal=True):
             _actions(operator, notice, store)
 
 
@@ -143,13 +152,11 @@ def show_wishes(operator: Operator, found: NoticeSettings) -> None:
 
 
 def _wish(form: str, wish: Wish) -> Wish:
-    what, here, mail = st.columns([4, 1, 1], vertical_alignment="center")
-    what.markdown(f"{ICONS.get(wish.kind, ':material/info:')} {inbox.title(wish.kind)}")
-    return Wish(
-        kind=wish.kind,
-        inbox=here.checkbox("Here", value=wish.inbox, key=f"{form}_inbox_{wish.kind}"),
-        email=mail.checkbox("By e-mail", value=wish.email, key=f"{form}_email_{wish.kind}"),
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{ICONS.get(wish.kind, ':material/info:')} {inbox.title(wish.kind)}", width=300)
+        here = st.checkbox("Here", value=wish.inbox, key=f"{form}_inbox_{wish.kind}", width=90)
+        mail = st.checkbox("By e-mail", value=wish.email, key=f"{form}_email_{wish.kind}", width=120)
+    return Wish(kind=wish.kind, inbox=here, email=mail)
 
 
 def _save(operator: Operator, wishes: list[Wish]) -> None:

@@ -12,7 +12,7 @@ from services.database.door import Database
 from services.identity import Role
 from services.speech.catalogue import Offer
 from services.speech.provider import Model
-from ui import formats, session
+from ui import formats, recent, session
 from ui.recent import CACHE_SECONDS
 from ui.session import Operator
 
@@ -26,7 +26,10 @@ def _book(account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, _dat
 
 def book(operator: Operator) -> PriceBook:
     """The company's prices, at most 30 s old."""
-    return _book(*session.cache_key(operator), operator.database)
+    found: PriceBook = recent.remembered(
+        _book, *session.cache_key(operator), operator.database, anew=operator.told is not None
+    )
+    return found
 
 
 def priced(offer: Offer, known: PriceBook) -> tuple[Model, ...]:

@@ -1,34 +1,29 @@
-"""Addresses outside Streamlit: sign-in and out, first start, password, demo, files, health."""
+"""Addresses outside Streamlit: sign-in and out, first start, password, demo, health; files and uploads beside."""
 
 import hmac
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from functools import cache, wraps
+from collections.abc import Mapping
+from functools import cache
 from ipaddress import ip_address
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
-import anyio
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from services import demo, health, identity
 from services.config import settings
-from services.errors import AppError, InvalidInput, NotFound, SignedOut, TooManyTries, Unavailable
-from services.media.connect import media_of
-from services.media.folder import Folder
-from services.speech import generation
-from ui import html
+from services.errors import AppError, InvalidInput, SignedOut, TooManyTries, Unavailable
+from ui import file_routes, html, upload_routes
 from ui.gate import cookie_name
+from ui.web import in_thread, own_forms_only
 
 log = logging.getLogger(__name__)
-Endpoint = Callable[[Request], Awaitable[Response]]
-P = ParamSpec("P")
-T = TypeVar("T")
+
 
 LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 PROXY_MARKS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
@@ -59,31 +54,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def same_origin(request: Request) -> bool:
-    """Whether the form that is sent was ours."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    return request.headers.get("origin", "").split("//", 1)[-1] == request.headers.get("host")
-
-
-def own_forms_only(endpoint: Endpoint) -> Endpoint:
-    """Refuse a POST that another site's page sent; answer errors with a page that says what to do."""
-
-    @wraps(endpoint)
-    async def guarded(request: Request) -> Response:
-        if request.method == "POST" and not same_origin(request):
-            return PlainTextResponse("This form was sent from another site.", 403)
-        try:
-            return await endpoint(request)
-        except Unavailable:
-            return html.unavailable()
-        except AppError as exc:
-            return html.failed(str(exc))
-
-    return guarded
-
-
 async def fields(request: Request) -> dict[str, str]:
     async with request.form(max_files=0, max_fields=20) as form:
         return {name: str(value)[:1000] for name, value in form.items()}
@@ -108,25 +78,21 @@ def with_cookie(response: Response, secret: str) -> Response:
     return response
 
 
-async def _in_thread(run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await anyio.to_thread.run_sync(lambda: run(*args, **kwargs))
-
-
 # Sign-in ----------------------------------------------------------------------------------------------------------
 
 
 @own_forms_only
 async def sign_in(request: Request) -> Response:
     if request.method == "GET":
-        new = await _in_thread(identity.first_start)
-        if new and not await _in_thread(demo.people):
+        new = await in_thread(identity.first_start)
+        if new and not await in_thread(demo.people):
             return RedirectResponse("/start", 303)
         next_page = safe_next(request.query_params.get("next"))
         return _sign_in_form(request, next_page, offer_start=new)
     form = await fields(request)
     email, next_page = form.get("email", ""), safe_next(form.get("next"))
     try:
-        secret = await _in_thread(
+        secret = await in_thread(
             identity.sign_in,
             email,
             form.get("password", ""),
@@ -151,12 +117,12 @@ async def sign_out(request: Request) -> Response:
     secret = request.cookies.get(cookie_name(), "")
     form = await fields(request)
     if form.get("everywhere"):
-        person = await _in_thread(identity.load, secret)
+        person = await in_thread(identity.load, secret)
         if person is None:
             return html.sign_in("/", error="Your session had ended. Sign in, then sign out everywhere once more.")
-        await _in_thread(identity.sign_out_everywhere, person)
+        await in_thread(identity.sign_out_everywhere, person)
     elif secret:
-        await _in_thread(identity.sign_out, secret)
+        await in_thread(identity.sign_out, secret)
     response = RedirectResponse("/sign-in", 303)
     response.delete_cookie(cookie_name(), path="/", secure=settings().cookie_secure, httponly=True, samesite="lax")
     return response
@@ -165,16 +131,14 @@ async def sign_out(request: Request) -> Response:
 @own_forms_only
 async def password(request: Request) -> Response:
     secret = request.cookies.get(cookie_name(), "")
-    person = await _in_thread(identity.load, secret)
+    person = await in_thread(identity.load, secret)
     if person is None:
         return RedirectResponse("/sign-in?next=%2Fpassword", 303)
     if request.method == "GET":
         return html.password(forced=person.must_change)
     form = await fields(request)
     try:
-        await _in_thread(
-            identity.change_password, person, secret, form.get("password", ""), present=form.get("present")
-        )
+        await in_thread(identity.change_password, person, secret, form.get("password", ""), present=form.get("present"))
     except Unavailable:
         raise
     except InvalidInput as exc:
@@ -195,7 +159,7 @@ async def forgot(request: Request) -> Response:
         return html.forgot()
     email = (await fields(request)).get("email", "")
     try:
-        await _in_thread(identity.forgot, email, address(request))
+        await in_thread(identity.forgot, email, address(request))
     except (InvalidInput, TooManyTries) as exc:
         return html.forgot(email, str(exc))
     return html.link_sent(email)
@@ -207,7 +171,7 @@ async def welcome(request: Request) -> Response:
     token, kind = asked.get("token_hash", "")[:200], asked.get("type", "")[:20]
     try:
         if request.method == "GET":
-            await _in_thread(identity.look_at_link, token, kind)
+            await in_thread(identity.look_at_link, token, kind)
             return html.welcome(token, kind)
         secret = await _accepted(request, token, kind, asked.get("password", ""))
     except InvalidInput as exc:
@@ -219,7 +183,7 @@ async def welcome(request: Request) -> Response:
 
 async def _accepted(request: Request, token: str, kind: str, chosen: str) -> str:
     agent = request.headers.get("user-agent", "")
-    return await _in_thread(identity.accept, token, kind, chosen, address=address(request), agent=agent)
+    return await in_thread(identity.accept, token, kind, chosen, address=address(request), agent=agent)
 
 
 def _link_failed(error: AppError) -> Response:
@@ -243,7 +207,7 @@ def announce_first_start() -> None:
 
 @own_forms_only
 async def start(request: Request) -> Response:
-    if not await _in_thread(identity.first_start):
+    if not await in_thread(identity.first_start):
         return RedirectResponse("/sign-in", 303)
     return _start_form(request, {}, {})
 
@@ -261,7 +225,7 @@ async def start_company(request: Request) -> Response:
     try:
         await _check_setup_code(request, form.get("setup_code", ""))
         company = identity.NewCompany.model_validate(form)
-        person_id = await _in_thread(identity.create_company, company, address(request))
+        person_id = await in_thread(identity.create_company, company, address(request))
     except InvalidInput as exc:
         return _start_form(request, form, {exc.field or "": str(exc)})
     except ValidationError as exc:
@@ -277,14 +241,14 @@ async def _check_setup_code(request: Request, typed: str) -> None:
     """Raise `InvalidInput` or `TooManyTries`. Whoever sits at this machine needs no code."""
     if on_loopback(request):
         return
-    await _in_thread(identity.count_setup_try, address(request))
+    await in_thread(identity.count_setup_try, address(request))
     if not hmac.compare_digest(typed.strip().encode(), setup_code().encode()):
         raise InvalidInput("That is not the set-up code. It is in the server's log.", "setup_code")
 
 
 async def _enter(request: Request, person_id: UUID) -> Response:
     agent = request.headers.get("user-agent", "")
-    secret = await _in_thread(identity.open_session, person_id, address=address(request), agent=agent)
+    secret = await in_thread(identity.open_session, person_id, address=address(request), agent=agent)
     return with_cookie(RedirectResponse("/", 303), secret)
 
 
@@ -294,7 +258,7 @@ async def _enter(request: Request, person_id: UUID) -> Response:
 @own_forms_only
 async def start_demo(request: Request) -> Response:
     if request.method == "POST" and on_loopback(request):
-        await _in_thread(demo.request)
+        await in_thread(demo.request)
     return RedirectResponse("/demo", 303)
 
 
@@ -302,9 +266,9 @@ async def start_demo(request: Request) -> Response:
 async def show_demo(request: Request) -> Response:
     if not on_loopback(request):
         return RedirectResponse("/sign-in", 303)
-    state = await _in_thread(demo.state)
+    state = await in_thread(demo.state)
     if state.people:
-        return html.demo(state.people, offer_start=await _in_thread(identity.first_start))
+        return html.demo(state.people, offer_start=await in_thread(identity.first_start))
     if state.job is None:
         return RedirectResponse("/sign-in", 303)
     if state.job["status"] in ("failed", "cancelled"):
@@ -315,45 +279,17 @@ async def show_demo(request: Request) -> Response:
 @own_forms_only
 async def enter_demo(request: Request) -> Response:
     form = await fields(request) if request.method == "POST" else {}
-    if not on_loopback(request) or not await _in_thread(demo.is_demo_person, form.get("person", "")):
+    if not on_loopback(request) or not await in_thread(demo.is_demo_person, form.get("person", "")):
         return RedirectResponse("/sign-in", 303)
     return await _enter(request, UUID(form["person"]))
 
 
-# Files and health --------------------------------------------------------------------------------------------------
-
-
-@own_forms_only
-async def speech_file(request: Request) -> Response:
-    """A speech's audio for whoever may read the speech; `?download=1` names it. Ranges are served."""
-    person = await _in_thread(identity.load, request.cookies.get(cookie_name()))
-    if person is None:
-        return PlainTextResponse("Sign in first.", 401)
-    try:
-        speech = await _in_thread(generation.get, person.database, UUID(request.path_params["speech_id"]))
-        name = speech.file_name if request.query_params.get("download") else None
-        return await _in_thread(_file, person, speech.media_path, AUDIO[speech.format], name)
-    except (ValueError, InvalidInput, NotFound):
-        return PlainTextResponse("Not found.", 404)
-
-
-AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-LINK_SECONDS = 3600  # a player asks for more of a long file as it goes
-
-
-def _file(person: identity.Person, path: str, kind: str, download: str | None) -> Response:
-    """The file itself from a folder; from the cloud's store a link that only this person was given."""
-    store = media_of(person)
-    if link := store.link(path, LINK_SECONDS, download):
-        return RedirectResponse(link, 307)
-    if not store.exists(path):
-        raise NotFound("The audio file is missing from the media folder.")
-    return FileResponse(Folder(settings().media_folder).path(path), media_type=kind, filename=download)
+# Health ------------------------------------------------------------------------------------------------------------
 
 
 async def healthz(_: Request) -> Response:
     """200 while the database answers and the worker inside (if there is one) lives; else 503."""
-    state: dict[str, Any] = await _in_thread(health.state)
+    state: dict[str, Any] = await in_thread(health.state)
     return JSONResponse(state, 200 if all(state.values()) else 503)
 
 
@@ -368,6 +304,7 @@ ROUTES = [
     Route("/start/demo", start_demo, methods=["GET", "POST"]),
     Route("/demo", show_demo),
     Route("/demo/enter", enter_demo, methods=["GET", "POST"]),
-    Route("/files/speech/{speech_id}", speech_file),
     Route("/healthz", healthz),
+    *file_routes.ROUTES,
+    *upload_routes.ROUTES,
 ]

@@ -15,17 +15,21 @@ from services.identity import Membership, Person, Role
 from services.profiles import Store
 from ui import formats, recent
 from ui.gate import cookie_name
-from ui.recent import CACHE_SECONDS, Recent
+from ui.recent import CACHE_SECONDS, Recent, Told
 
 ALL_STORES = "all"
 
 
 @dataclass(frozen=True)
 class Operator:
-    """A signed-in person at work for one of their companies."""
+    """A signed-in person at work for one of their companies.
+
+    `told` answers in place of the person's door, and what it answers is remembered from now on.
+    """
 
     person: Person
     membership: Membership
+    told: Told | None = None
 
     @property
     def role(self) -> Role:
@@ -37,7 +41,7 @@ class Operator:
 
     @property
     def database(self) -> Database:
-        return self.person.database
+        return self.told or self.person.database
 
     @property
     def timezone(self) -> str:
@@ -151,7 +155,13 @@ def recently(operator: Operator, store: Store | None = None) -> Recent:
         role=operator.role,
         profile_id=store.id if store else None,
         database=operator.database,
+        anew=operator.told is not None,
     )
+
+
+def recently_or_now(operator: Operator, store: Store, *, now: bool) -> Database:
+    """What to show from; `now` what to decide from: the operator's own door."""
+    return operator.database if now else recently(operator, store)
 
 
 def forget_numbers(operator: Operator) -> None:

@@ -20,6 +20,7 @@ VENDORS: Mapping[Provider, tuple[str, str | None, str]] = {
     "gemini": ("Gemini", None, "aistudio.google.com → Get API key"),
     "postiz": ("Postiz", "https://api.postiz.com or your own server", "Postiz → Settings → Developers → Public API"),
 }
+MANY = 3  # tests in a row that could not tell: from then on it is said how many
 USES: Mapping[Uses, str] = {"own": "Its own account", "company": "The company's account", "none": "None"}
 
 
@@ -63,8 +64,9 @@ def _choice(operator: Operator, store: Store, provider: Provider, present: Uses,
         forms.beside(f"{form}.")
         sent = st.form_submit_button("Use this account", key=f"{form}_send")
     if sent:
-        run = lambda: credentials.choose(operator.database, store.id, provider, wanted, version)  # noqa: E731
-        if sections.save(operator, form, run):
+        if sections.save(
+            operator, form, lambda: credentials.choose(operator.database, store.id, provider, wanted, version)
+        ):
             st.toast("Saved.", icon=":material/check:")
         st.rerun()
 
@@ -100,10 +102,21 @@ def _state(operator: Operator, store: Store | None, saved: Credential | None) ->
         return
     zone = store.timezone if store else operator.timezone
     told = f"{formats.plain(saved.test_message or '')} Tested {formats.moment(saved.tested_at, zone)}."
-    if saved.test_ok:
+    if saved.passing_tests:
+        st.warning(f"{told} {_since(saved)}", icon=":material/cloud_off:")
+    elif saved.test_ok:
         st.success(told, icon=":material/check_circle:")
     else:
         st.error(told, icon=":material/error:")
+
+
+def _since(saved: Credential) -> str:
+    """What is known of a key after tests that could not tell."""
+    known = {True: "It worked in the last test that could tell.", False: "It failed the last test that could tell."}
+    sentence = known.get(saved.test_ok, "Whether it works is not known yet.")
+    if saved.passing_tests < MANY:
+        return f"This says nothing about the key. {sentence}"
+    return f"None of the last {saved.passing_tests} tests could tell whether the key works. {sentence}"
 
 
 @dataclass(frozen=True)
@@ -130,18 +143,18 @@ def _form(operator: Operator, store: Store | None, provider: Provider, saved: Cr
         test = left.form_submit_button("Test connection", key=f"test_{form}")
         save = right.form_submit_button("Save", key=f"save_{form}", type="primary")
         forms.beside(f"{form}.")
-    if test:
+    if test or st.session_state.pop(f"again_{form}", False):
         forms.attempt(form, lambda: _test(form, provider, typed))
         st.rerun()
     found = _found(form, typed)
     if save:
-        run = lambda: _save(operator, store, provider, saved, typed, version, found)  # noqa: E731
-        if sections.save(operator, form, run):
+        if sections.save(operator, form, lambda: _save(operator, store, provider, saved, typed, version, found)):
             st.session_state.pop(f"found_{form}", None)
             st.toast("Saved.", icon=":material/check:")
         st.rerun()
     if found:
         (st.success if found.ok else st.error)(formats.plain(found.message))
+        _other_address(form, found)
     if saved:
         _remove(operator, form, saved, version)
 
@@ -181,6 +194,22 @@ def _found(form: str, typed: Typed) -> Found | None:
     """The last test's result, while what is typed is still what was tested."""
     known: tuple[int, Found] | None = st.session_state.get(f"found_{form}")
     return known[1] if known and known[0] == typed.account else None
+
+
+def _other_address(form: str, found: Found) -> None:
+    """Where the test found the API beside the address that was typed."""
+    right = found.facts.get("address")
+    if right and not found.ok:
+        st.button(
+            "Use that address", key=f"right_{form}", icon=":material/move_down:", on_click=_type_address,
+            args=(form, right),
+        )  # fmt: skip
+
+
+def _type_address(form: str, address: str) -> None:
+    """Put it into the field, and have it tested with the key that was typed."""
+    st.session_state[sections.key(form, "address")] = address
+    st.session_state[f"again_{form}"] = True
 
 
 def _save(

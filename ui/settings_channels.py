@@ -1,6 +1,7 @@
 """Which of an account's channels belong to the store."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -48,7 +49,7 @@ def _account(operator: Operator, store: Store) -> Credential | None:
 def _form(operator: Operator, store: Store, account: Credential, offered: Mapping[str, Any], pinned: list[str]) -> None:
     names = {id_: _label(item["name"], item["identifier"], item.get("profile")) for id_, item in offered.items()}
     form = f"channels_{store.id}"
-    seen: list[str] = st.session_state.setdefault(f"{form}_pinned", pinned)
+    seen: list[str] = st.session_state.setdefault(f"{form}_seen", pinned)
     with st.form(form, border=True):
         chosen = st.multiselect(
             "Channels of this store", list(names), default=[id_ for id_ in pinned if id_ in names],
@@ -56,14 +57,15 @@ def _form(operator: Operator, store: Store, account: Credential, offered: Mappin
             help="The store publishes on these and on no others, whatever else the account holds.",
         )  # fmt: skip
         _pictures(offered, chosen)
-        forms.beside(f"{form}.")
+        reason = st.text_input("Reason", key=sections.key(form, "reason"), placeholder="The shop's new account")
+        forms.beside(f"{form}.reason")
         sent = st.form_submit_button("Pin these channels", type="primary")
+        forms.beside(f"{form}.")
     if sent:
-        if sections.save(
-            operator, form, lambda: channels.pin(operator.database, store.id, account.id, chosen, seen=seen)
-        ):
+        pin = partial(channels.pin, operator.database, store.id, account.id, chosen, seen=seen, reason=reason)
+        if sections.save(operator, form, pin):
+            st.session_state.pop(f"{form}_seen")
             st.toast("Channels pinned.", icon=":material/check:")
-        st.session_state.pop(f"{form}_pinned")
         st.rerun()
 
 

@@ -65,7 +65,10 @@ def _free_over_quota(operator: Operator, store: Store, found: StoreVoice) -> Non
         sent = st.form_submit_button(verb)
     if sent:
         allowed = not found.allow_free_voices_over_quota
-        run = lambda: defaults.allow_free_over_quota(operator.database, store.id, allowed, reason, version)  # noqa: E731
-        if sections.save(operator, form, run):
+        if sections.save(
+            operator,
+            form,
+            lambda: defaults.allow_free_over_quota(operator.database, store.id, allowed, reason, version),
+        ):
             st.toast("Saved.", icon=":material/check:")
         st.rerun()

@@ -23,6 +23,8 @@ PAGES = {
     # file: title, icon, roles that see it in the navigation
     "overview": ("Overview", ":material/space_dashboard:", ("admin", "manager", "finance")),
     "voice": ("Voice", ":material/graphic_eq:", ("admin", "manager")),
+    "clips": ("Clips", ":material/movie:", ("admin", "manager")),
+    "publish": ("Publish", ":material/send:", ("admin", "manager")),
     "jobs": ("Jobs", ":material/pending_actions:", ("admin", "manager", "finance")),
     "notices": ("Notices", ":material/notifications:", ("admin", "manager", "finance")),
     "settings": ("Settings", ":material/tune:", ("admin", "manager")),

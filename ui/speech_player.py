@@ -22,6 +22,9 @@ def show(speech: SpeechAsset, timezone: str, *, key: str, overrun: Decimal | Non
         if overrun:
             st.caption(f":material/price_change: Billed {pauses.times(overrun)} of what was announced.")
         st.html(player(speech))
+        st.page_link(
+            "../pages/clips.py", label="Put on a clip", icon=":material/movie:", query_params={"speech": str(speech.id)}
+        )
 
 
 def cost(speech: SpeechAsset) -> str:

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 
@@ -36,6 +37,5 @@ def _without_nagle(descriptor: int) -> None:
 
 def _import_early() -> None:
     """0.4 to 0.8 s of imports at the start, instead of in the first visitor's run."""
-    import pandas  # noqa: F401, PLC0415
-    import plotly.graph_objects  # noqa: F401, PLC0415
-    import pyarrow  # noqa: F401, PLC0415
+    for module in ("pandas", "plotly.graph_objects", "pyarrow"):
+        import_module(module)

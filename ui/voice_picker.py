@@ -19,7 +19,7 @@ from services.speech.catalogue import Offer
 from services.speech.defaults import VoiceDefaults
 from services.speech.generation import SpeechOrder
 from services.speech.provider import Model, Voice, VoiceSettings
-from ui import choices, formats, rates, session
+from ui import choices, formats, rates, recent, session
 from ui.recent import CACHE_SECONDS
 from ui.session import Operator
 
@@ -171,14 +171,19 @@ def _found(
     language: str,
     _database: Database,
 ) -> list[Voice]:
-    found = catalogue.voices(_database, provider, search=search, language=language, list_of=list_of, limit=SHOWN)
+    found = catalogue.voices(
+        _database, account_id, provider, search=search, language=language, list_of=list_of, limit=SHOWN
+    )
     return list(found)
 
 
 def find(operator: Operator, offer: Offer, search: str = "", language: str = "") -> list[Voice]:
     """A service's voices as they were last listed."""
-    key = session.cache_key(operator)
-    return _found(*key, offer.checked_at, offer.list_of, offer.name, search, language, operator.database)
+    question = (offer.checked_at, offer.list_of, offer.name, search, language)
+    found: list[Voice] = recent.remembered(
+        _found, *session.cache_key(operator), *question, operator.database, anew=operator.told is not None
+    )
+    return found
 
 
 def _voice(operator: Operator, offer: Offer, form: str) -> Voice | None:

@@ -62,7 +62,7 @@ class Accounts(Protocol):
         """`present` is needed unless the person must change it. Other sessions end."""
 
     def invite(self, admin: Asker, account_id: UUID, person: Mapping[str, Any]) -> Invited:
-        """Let somebody into a company. `person`: name, email, role, profile_ids."""
+        """Let somebody into a company. `person`: name, email, role, profile_ids, reason."""
 
     def send_link(self, admin: Asker, account_id: UUID, person_id: UUID, kind: str) -> Invited:
         """A new link for somebody of the company: `kind` "invite" renews, "recovery" replaces a password."""

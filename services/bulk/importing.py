@@ -105,10 +105,11 @@ def preview(database: Database, account_id: UUID, sheets: Sequence[Sheet]) -> Pr
     return Preview(sheets=list(sheets), problems=problems, wrong=wrong, effects=effects)
 
 
-def take(database: Database, account_id: UUID, sheets: Sequence[Sheet]) -> Imported:
+def take(database: Database, account_id: UUID, sheets: Sequence[Sheet], reason: str) -> Imported:
     """Take all rows or none. The same files again change nothing.
 
-    Raises `InvalidInput` naming the first wrong cell, `TimedOut` where it is more than one call can take.
+    Raises `InvalidInput` naming the first wrong cell, or beside `reason`; `TimedOut` where it is more than one call can
+    take.
     """
     problem = next((problem for sheet in sheets for problem in sheet.problems), None)
     if problem:
@@ -117,7 +118,7 @@ def take(database: Database, account_id: UUID, sheets: Sequence[Sheet]) -> Impor
     tokens = {row["email"].lower(): new_token() for row in rows.get("people", [])}
     rows["people"] = [{**row, "token_hash": hash_of(tokens[row["email"].lower()])} for row in rows.get("people", [])]
     try:
-        answer = database.call("import_rows", p_account_id=account_id, p_rows=rows)
+        answer = database.call("import_rows", p_account_id=account_id, p_rows=rows, p_reason=reason)
     except TimedOut as exc:
         raise TimedOut("This was too much for one go, and nothing was changed. Split the files.") from exc
     if any(person.get("job_id") for person in answer["added"]):

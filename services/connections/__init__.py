@@ -53,7 +53,7 @@ def _find(provider: Provider, base: str, key: SecretStr, *, private: bool) -> Fo
         try:
             return vendor.find(caller, base)
         except Trouble as trouble:
-            return Found(ok=False, message=_sentence(provider, base, trouble))
+            return Found(ok=False, message=_sentence(provider, base, trouble), passing=trouble.cause in causes.PASSING)
 
 
 def _sentence(provider: Provider, base: str, trouble: Trouble) -> str:

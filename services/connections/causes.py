@@ -40,6 +40,15 @@ class Cause(StrEnum):
     STATUS = auto()
 
 
+# What may be over by itself, and says nothing about the key or what it is allowed.
+PASSING = frozenset(
+    {
+        Cause.NAME_UNKNOWN, Cause.NAMES_SILENT, Cause.REFUSED, Cause.UNREACHABLE, Cause.CONNECT_SLOW, Cause.ANSWER_SLOW,
+        Cause.TLS, Cause.BROKEN_OFF, Cause.RATE_LIMIT, Cause.DAY_LIMIT, Cause.FAULT,
+    }
+)  # fmt: skip
+
+
 class Trouble(Exception):
     """`values` fill the sentence; none of them is secret."""
 

@@ -21,4 +21,5 @@ class Found(BaseModel):
 
     ok: bool
     message: str
+    passing: bool = False  # not ok, of a trouble that may be over by itself and says nothing about the key
     facts: dict[str, Any] = {}

@@ -73,6 +73,10 @@ class StoreRow(_Answer):
     spent: Decimal
     failed_jobs: int
     last_speech_at: datetime | None
+    failed_posts: int  # of the range: failed, or missed their moment
+    unknown_posts: int  # of all time: nobody can tell whether they are live
+    last_post_at: datetime | None  # the newest that is live
+    account_dead: bool  # the account it publishes through failed its last test
 
 
 class Dashboard(_Answer):

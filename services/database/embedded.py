@@ -35,6 +35,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from services.durable import sync_folder
 from services.errors import EmbeddedUnavailable
 
 if sys.platform != "win32":
@@ -265,7 +266,7 @@ def _write_whole(file: Path, text: str) -> None:
     draft.unlink(missing_ok=True)
     _write_private(draft, text, {})
     draft.replace(file)
-    _sync(file.parent)
+    sync_folder(file.parent)
 
 
 def _write_private(file: Path, text: str, identity: Identity) -> None:
@@ -275,15 +276,6 @@ def _write_private(file: Path, text: str, identity: Identity) -> None:
         os.fsync(out.fileno())
         if identity:
             os.fchown(out.fileno(), identity["user"], identity["group"])
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _own(folder: Path, identity: Identity) -> None:
@@ -417,7 +409,7 @@ def _initialise(server: Server, programs: Programs, identity: Identity) -> None:
             f"The database could not be created in {server.folder}: {made.stderr.strip()} {ELSEWHERE}"
         )
     draft.rename(server.data)
-    _sync(server.folder)
+    sync_folder(server.folder)
 
 
 def _initdb_options(data: Path, password: Path, programs: Programs) -> list[str]:

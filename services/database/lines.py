@@ -7,6 +7,7 @@ descriptor", 2 to 6 of 600 requests): an answer would be lost, of a call that mu
 import queue
 import ssl
 from collections.abc import Callable, Iterator
+from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -32,7 +33,8 @@ class Lines(httpx.BaseTransport):
         except BaseException:
             self._give_back(line)
             raise
-        response.stream = _Body(response.stream, lambda: self._give_back(line))
+        stream = cast(httpx.SyncByteStream, response.stream)  # what a synchronous transport gives
+        response.stream = _Body(stream, lambda: self._give_back(line))
         return response
 
     def close(self) -> None:
@@ -65,8 +67,7 @@ class Lines(httpx.BaseTransport):
 class _Body(httpx.SyncByteStream):
     """An answer's bytes; once they are read or given up, its connection serves another."""
 
-    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream, done: Callable[[], None]) -> None:
-        assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - what a synchronous transport gives
+    def __init__(self, stream: httpx.SyncByteStream, done: Callable[[], None]) -> None:
         self._stream = stream
         self._done = done
 

@@ -46,12 +46,13 @@ IS_VALUES = {None: "null", True: "true", False: "false"}
 # Functions that only read: asked again after a lost answer. The database's catalogue is the measure (a test compares).
 READS = frozenset(
     {
-        "account_dashboard", "audit_choices", "audit_page", "check_import", "check_money", "check_quota",
-        "checklist", "claimed_vendor_ids", "copy_preview", "cost_summary", "credential_for", "enabled_credentials",
-        "examine", "jobs_desk", "key_account", "key_of_purchase", "known_media", "load_session", "lost_purchases",
-        "monthly_cost", "my_stores", "notice_settings", "people_of", "profile_dashboard", "purchase", "schema_version",
-        "sealed_credential", "sealed_otherwise", "speech_quote", "speech_saved", "store_accounts", "store_work",
-        "thousand_rows", "vault_key", "webhook_test",
+        "account_dashboard", "adoption", "audit_choices", "audit_page", "channels_to_ask", "check_import",
+        "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page", "copy_preview", "cost_summary",
+        "credential_for", "enabled_credentials", "examine", "jobs_desk", "key_account", "key_of_purchase",
+        "known_media", "load_session", "lost_purchases", "monthly_cost", "my_stores", "notice_settings", "people_of",
+        "practice_list", "profile_dashboard", "publish_desk", "publishing_outlook", "purchase", "schema_version",
+        "sealed_credential", "sealed_otherwise", "similar_posts", "speech_quote", "speech_saved", "speech_spans",
+        "store_accounts", "store_work", "thousand_rows", "upload_target", "vault_key", "voice_desk", "webhook_test",
     }
 )  # fmt: skip
 

@@ -25,6 +25,8 @@ def _rare(module: str, name: str) -> Handler:
 HANDLERS: dict[str, Handler] = {
     "speech": generation.speak,
     "voices": catalogue.list_voices,
+    "prepare_clip": _rare("services.clip_work", "prepare"),
+    "put_speech": _rare("services.clip_work", "put_speech"),
     "reconcile": reconcile.reconcile,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,
@@ -34,6 +36,8 @@ HANDLERS: dict[str, Handler] = {
     "test_credentials": _rare("services.credentials", "test_all"),
     "send_email": _rare("services.notices.delivery", "send_emails"),
     "send_webhook": _rare("services.notices.delivery", "send_webhooks"),
+    "channel_rules": _rare("services.publishing.rules", "ask"),
+    "publish": _rare("services.publishing.publisher", "publish"),
     "invite": _rare("services.accounts.mails", "invite"),
     "password_reset": _rare("services.accounts.mails", "reset"),
 }

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import ClassVar
 from uuid import UUID
 
@@ -23,8 +23,11 @@ PERIODS = {
     "send_email": 60,
     "send_webhook": 60,
     "test_credentials": 86_400,
+    "publish": 10,
+    "channel_rules": 86_400,
 }  # seconds between two slots
-SWEPT = "speech"  # the only folder the sweeper deletes from: the media folder may hold other people's files, too
+# The only folders the sweeper deletes from: the media folder may hold other people's files, too.
+SWEPT = ("speech", "uploads", "clips", "thumbnails")
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer
 
 
@@ -62,7 +65,7 @@ def sweep_media(context: Context) -> Outcome:
 
 
 def _unknown(context: Context, before: datetime) -> Iterator[str]:
-    found = context.media.list(SWEPT, before)
+    found = chain.from_iterable(context.media.list(folder, before) for folder in SWEPT)
     while paths := list(islice(found, BATCH)):
         context.check()
         known = set(context.database.call("known_media", p_paths=paths))

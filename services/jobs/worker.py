@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from decimal import Decimal
 
-from services import logs, vault
+from services import credentials, logs, vault
 from services.config import Settings, settings
 from services.database.connect import OpenDoors, process_doors
 from services.database.door import Database
@@ -244,6 +244,7 @@ def current_worker() -> Worker | None:
 
 def _start(opened: OpenDoors, options: Settings) -> Worker:
     vault.note(opened.worker(), options)
+    credentials.adopt(opened.worker(), options)
     worker = Worker(opened.worker(), workers_media(options), options)
     worker.start()
     threading.Thread(target=_warm_up, name="voice-warm-up", daemon=True).start()

@@ -1,10 +1,15 @@
 """Which media store this installation has, and for whom."""
 
+from typing import TYPE_CHECKING, cast
+
 from services.config import Settings, settings
 from services.database.connect import doors
 from services.identity import Person
 from services.media.door import Media
 from services.media.folder import Folder
+
+if TYPE_CHECKING:
+    from services.database.cloud_doors import CloudDoors
 
 
 def workers_media(options: Settings) -> Media:
@@ -18,11 +23,9 @@ def media_of(person: Person) -> Media:
 
 
 def _hosted(person: Person | None) -> Media:
-    from services.database.cloud_doors import CloudDoors  # noqa: PLC0415 - its client takes a second to import
-    from services.media.storage import storage  # noqa: PLC0415
+    from services.media.storage import storage  # noqa: PLC0415 - its client takes a second to import
 
-    opened = doors()
-    assert isinstance(opened, CloudDoors)  # noqa: S101 - what `hosted` says
+    opened = cast("CloudDoors", doors())  # what `hosted` says
     if person is None:
         return storage(opened.url, opened.secret(), opened.http)
     token = person.token.get_secret_value() if person.token else None

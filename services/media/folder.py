@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from services.durable import sync_folder
 from services.errors import NotFound, StorageFull
 from services.media.door import checked, is_path
 
@@ -35,7 +36,7 @@ class Folder:
             _make_folder(target.parent)
             _write_durably(draft, data)
             draft.replace(target)
-            _sync(target.parent)
+            sync_folder(target.parent)
 
     def read(self, path: str) -> bytes:
         with self.open(path) as file:
@@ -96,7 +97,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _write_durably(file: Path, data: bytes | BinaryIO) -> None:
@@ -105,15 +106,6 @@ def _write_durably(file: Path, data: bytes | BinaryIO) -> None:
         shutil.copyfileobj(source, out, BLOCK)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make new names in the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _files(folder: Path) -> Iterator[Path]:

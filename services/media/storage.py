@@ -39,8 +39,9 @@ FIRST_PAUSE = 0.2  # seconds, doubled each time
 CACHE_SECONDS = "3600"
 KINDS = {
     ".mp3": "audio/mpeg", ".wav": "audio/wav", ".m4a": "audio/mp4", ".ogg": "audio/ogg",
-    ".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp",
+    ".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm", ".mkv": "video/x-matroska",
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
+    ".vtt": "text/vtt",
     ".csv": "text/csv", ".json": "application/json", ".zip": "application/zip",
 }  # fmt: skip
 

@@ -12,6 +12,11 @@ TITLES = {
     "credential_dead": "An account stopped working",
     "job_failed": "A job failed",
     "quota": "Monthly quota",
+    "post_failed": "A post failed",
+    "post_missed": "A post missed its moment",
+    "post_unconfirmed": "A post may be live or not",
+    "channel_changed": "A channel is not as it was pinned",
+    "channel_reconnect": "A channel needs to be reconnected",
     "webhook_test": "Test of the webhook",
 }
 

@@ -83,7 +83,9 @@ def _calls(database: Database, job_ids: Sequence[UUID]) -> Iterator[Call]:
         after = (rows[-1].id,)
 
 
-class _OverrunCall(Row):
+class OverrunCall(Row):
+    """Which job a purchase was for."""
+
     table: ClassVar[str] = "purchases"
 
     id: UUID
@@ -94,7 +96,7 @@ def overruns(database: Database, account_id: UUID) -> dict[UUID, Decimal]:
     """Jobs of which a passage was billed above what was announced, and how many times; the latest 100 passages."""
     found = database.select(Pause, [("account_id", "eq", account_id)], order=[("paused_at", "desc")], limit=100)
     factors = {pause.id: pause.factor for pause in found}
-    calls = database.select(_OverrunCall, [("id", "in", list(factors))]) if factors else []
+    calls = database.select(OverrunCall, [("id", "in", list(factors))]) if factors else []
     dearest: dict[UUID, Decimal] = {}
     for call in calls:
         dearest[call.job_id] = max(dearest.get(call.job_id, Decimal(0)), factors[call.id])

@@ -138,6 +138,7 @@ def _offer(provider: Provider, row: Service | None) -> Offer | None:
 
 def voices(
     database: Database,
+    account_id: UUID,
     provider: str,
     *,
     list_of: UUID | None = None,
@@ -145,7 +146,7 @@ def voices(
     language: str = "",
     limit: int = 200,
 ) -> Sequence[Voice]:
-    """A service's voices in its order; `search` in name and description, `language` by its first letters.
+    """A company's voices of a service in its order; `search` in name and description, `language` by its first letters.
 
     `list_of` is the store through whose own account they speak, as the `Offer` says.
     """
@@ -156,7 +157,7 @@ def voices(
         filters.append(("language", "ilike", f"{_literal(language)}%"))
     words = search.lower().split()
     rows = database.select(ListedVoice, filters, order=[("place", "asc"), ("voice", "asc")])
-    found = (row.as_voice() for row in rows)
+    found = (row.as_voice() for row in rows if row.account_id in (None, account_id))
     return [v for v in found if all(word in f"{v.name} {v.description} {v.language}".lower() for word in words)][:limit]
 
 
@@ -174,17 +175,22 @@ def model(database: Database, provider: str, model_id: str, profile_id: UUID | N
     Raises `InvalidInput` (field `model`) where the service does not offer it, `ProviderUnavailable` where the store
     uses no account of it.
     """
-    if provider in EMBEDDED:
-        known = {m.id: m for m in registry.provider(provider).models()}
-    else:
-        account = _of(_list_of(database, provider, profile_id))
-        rows = database.select(Service, [("provider", "eq", provider), account])
-        known = {name: m for row in rows for name, m in _MODELS.validate_python(row.models).items()}
-        if not known:
-            raise _not_connected(provider)
+    known = models(database, provider, profile_id)
     if model_id not in known:
         raise InvalidInput(f"The model {model_id} is not offered any more. Choose another.", field="model")
     return known[model_id]
+
+
+def models(database: Database, provider: str, profile_id: UUID | None = None) -> dict[str, Model]:
+    """What a service offers this store or (None) the company, by id. Raises `ProviderUnavailable` as `model` does."""
+    if provider in EMBEDDED:
+        return {m.id: m for m in registry.provider(provider).models()}
+    account = _of(_list_of(database, provider, profile_id))
+    rows = database.select(Service, [("provider", "eq", provider), account])
+    known = {name: m for row in rows for name, m in _MODELS.validate_python(row.models).items()}
+    if not known:
+        raise _not_connected(provider)
+    return known
 
 
 def _list_of(database: Database, provider: str, profile_id: UUID | None) -> UUID | None:

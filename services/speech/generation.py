@@ -263,8 +263,9 @@ def _parts(context: Context, order: SpeechOrder) -> Iterator[str]:
 def _join(context: Context, order: SpeechOrder, parts: list[str]) -> Outcome:
     speech_id = uuid4()
     path = _path(context, order.format)
+    spans: list[audio.Span] = []
     with tempfile.TemporaryFile() as file:
-        seconds = audio.join((context.media.read(part) for part in parts), order.format, file)
+        seconds = audio.join((context.media.read(part) for part in parts), order.format, file, spans)
         size = file.seek(0, 2)
         file.seek(0)
         reached("joined")
@@ -276,6 +277,7 @@ def _join(context: Context, order: SpeechOrder, parts: list[str]) -> Outcome:
         "duration_seconds": str(round(seconds, 3)),
         "bytes": size,
         "made_at": datetime.now(UTC).isoformat(),
+        "spans": spans,
     }
 
 

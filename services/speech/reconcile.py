@@ -1,6 +1,7 @@
 """Finding out about purchases that nobody looks after any more: ended jobs, dead workers, late answers."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 def reconcile(context: Context) -> Outcome:
     """Settle each lost call from the vendor's list, or prove its absence, or leave it to a person."""
     ends: dict[str, int] = {}
-    for row in context.database.call("lost_purchases", p_grace_seconds=purchases.grace(context.options)):
+    for row in _lost(context):
         context.check()
         try:
             end = _resolve(context, row)
@@ -31,6 +32,22 @@ def reconcile(context: Context) -> Outcome:
             end = "open"
         ends[end] = ends.get(end, 0) + 1
     return dict(ends)
+
+
+def _lost(context: Context) -> Iterator[dict[str, Any]]:
+    """Each lost call once, a page of them at a time: those that stay open must not keep others from their turn."""
+    seen: set[str] = set()  # an absence that was proven a moment ago comes once more, among the absent ones
+    after: dict[str, Any] = {}
+    grace = purchases.grace(context.options)
+    while page := context.database.call("lost_purchases", p_grace_seconds=grace, **after):
+        yield from (row for row in page if row["id"] not in seen)
+        seen.update(row["id"] for row in page)
+        last = page[-1]
+        after = {
+            "p_after_absent": last["state"] == "refused",
+            "p_after_at": last["created_at"],
+            "p_after_id": last["id"],
+        }
 
 
 def _resolve(context: Context, row: dict[str, Any]) -> str:

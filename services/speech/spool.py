@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+from services.durable import sync_folder
 from services.errors import StorageFull
 from services.speech.provider import Speech
 
@@ -64,7 +65,7 @@ class Spool:
                 file.flush()
                 os.fsync(file.fileno())
             room.replace(self._path(purchase_id, SUFFIX))
-            _sync(self._folder)
+            sync_folder(self._folder)
         except OSError as exc:
             raise StorageFull("The spool folder cannot be written; free some space.") from exc
 
@@ -115,11 +116,3 @@ def _allocate(handle: int, size: int) -> None:
         os.posix_fallocate(handle, 0, size)
     else:  # macOS
         os.write(handle, b"\0" * size)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

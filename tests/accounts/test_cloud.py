@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -367,6 +368,14 @@ def job(world, job_id):
 
 
 class TestInvitations:
+    def test_the_reason_waits_with_the_mail_and_stands_in_the_log(self, world, auth, anna, admin, work):
+        email = f"{uuid4()}@example.test"
+        values = {"name": "Nina", "email": email, "role": "finance", "profile_ids": []}
+        people.invite(admin, anna.account, **values, reason=" Holiday  cover ")
+        work("invite")
+        query = "select reason from public.audit_log where action = 'person_added' and subject = %s"
+        assert world.value(query, email) == "Holiday cover"
+
     def test_who_is_invited_chooses_a_password_and_works(self, world, auth, anna, admin, work):
         email = f"nina-{uuid4().hex[:6]}@example.test"
         assert invite(admin, anna, email) == Outcome(mailed=True)
@@ -474,7 +483,7 @@ class TestInvitations:
         invite(admin, anna, email)
         work("invite")
         found = member(admin, anna, email)
-        people.remove(admin.database, anna.account, found.id, found.version)
+        people.remove(admin.database, anna.account, found.id, found.version, "They left")
         with pytest.raises(SignedOut, match="not active"):
             identity.accept(auth.mails[0][2], "invite", PASSWORD, address=None, agent="")
 
@@ -489,7 +498,7 @@ class TestInvitations:
         if how == "renewed":
             assert people.renew_invitation(admin, anna.account, found.id) == Outcome(mailed=True)
         else:
-            people.remove(admin.database, anna.account, found.id, found.version)
+            people.remove(admin.database, anna.account, found.id, found.version, "They left")
             assert invite(admin, anna, email) == Outcome(mailed=True)
         assert member(admin, anna, email).state == "invited"
         work("password_reset")
@@ -525,19 +534,22 @@ class TestPeople:
         hill = world.store(anna.account, "Hill")
         person = known(enter(anna.email))
         people.change(
-            admin.database, anna.account, anna.id, role="manager", profile_ids=[anna.store, hill], version=1
+            admin.database, anna.account, anna.id, role="manager", profile_ids=[anna.store, hill], version=1,
+            reason="More to do",
         )  # fmt: skip
         assert {store.id for store in profiles.my_stores(person.database, anna.account)} == {anna.store, hill}
-        people.change(admin.database, anna.account, anna.id, role="finance", profile_ids=[], version=2)
+        people.change(
+            admin.database, anna.account, anna.id, role="finance", profile_ids=[], version=2, reason="More to do"
+        )
         assert member(admin, anna, anna.email).role == "finance"
         with pytest.raises(Conflict, match="Somebody saved this meanwhile"):
-            people.deactivate(admin.database, anna.account, anna.id, 1)
+            people.deactivate(admin.database, anna.account, anna.id, 1, "They left")
 
     @pytest.mark.parametrize("end", [people.deactivate, people.remove])
     def test_who_is_let_go_is_out_with_every_token(self, anna, admin, enter, end):
         secret = enter(anna.email)
         person = known(secret)
-        end(admin.database, anna.account, anna.id, 1)
+        end(admin.database, anna.account, anna.id, 1, "They left")
         assert profiles.my_stores(person.database, anna.account) == []
         assert known(secret) is None
         with pytest.raises(SignedOut, match="not active"):
@@ -558,7 +570,9 @@ class TestPeople:
         def end(asker, target):
             ready.wait(10)
             try:
-                people.change(asker.database, anna.account, target, role="finance", profile_ids=[], version=1)
+                people.change(
+                    asker.database, anna.account, target, role="finance", profile_ids=[], version=1, reason="More to do"
+                )
             except (NotAllowed, NotFound) as exc:
                 return exc
 
@@ -586,6 +600,31 @@ class TestForgotten:
             identity.forgot(anna.email, "10.1.1.3")
         query = "select count(*) from public.jobs where kind = 'password_reset' and input ->> 'email' = %s"
         assert world.value(query, anna.email) == 1
+
+    @pytest.mark.parametrize("end", [people.deactivate, people.remove])
+    def test_who_was_let_go_gets_none_unless_another_company_keeps_them(self, world, anna, admin, end):
+        query = "select count(*) from public.jobs where kind = 'password_reset' and input ->> 'email' = %s"
+        end(admin.database, anna.account, anna.id, 1, "They left")
+        assert identity.forgot(anna.email, "10.1.1.4") is None
+        assert world.value(query, anna.email) == 0
+        world.insert("public.members", account_id=world.company("Another"), person_id=anna.id, role="finance")
+        identity.forgot(anna.email, "10.1.1.4")
+        assert world.value(query, anna.email) == 1
+
+    def test_the_log_of_each_company_says_who_and_from_where(self, world, anna, cloud):
+        other, left = world.company("Another"), world.company("Left")
+        world.insert("public.members", account_id=other, person_id=anna.id, role="finance")
+        stopped = {"role": "finance", "deactivated_at": datetime.now(UTC)}
+        world.insert("public.members", account_id=left, person_id=anna.id, **stopped)
+        identity.forgot(anna.email, "10.1.1.5")
+        rows = world.rows(
+            "select account_id, person_id, subject, host(address::inet) as address from public.audit_log"
+            " where action = 'password_reset_requested' and person_id = %s", anna.id,
+        )  # fmt: skip
+        assert {row["account_id"] for row in rows} == {anna.account, other}
+        assert {(row["person_id"], row["subject"], row["address"]) for row in rows} == {
+            (anna.id, anna.email, "10.1.1.5")
+        }
 
     @pytest.mark.parametrize(("link", "kind"), [("x" * 56, "recovery"), ("", "recovery"), ("x" * 56, "magic")])
     def test_a_link_that_is_none_is_refused(self, cloud, link, kind):

@@ -117,3 +117,15 @@ def type_line(page: Page, text: str) -> None:
 
 def generate_button(page: Page):
     return page.get_by_role("button", name=re.compile(r"^Generate"))
+
+
+def type_manager(page: Page) -> None:
+    """On the Admin page: Mia, who shall manage the first store."""
+    go(page, "Admin")
+    heading(page, "Admin")
+    page.locator(".st-key-part").get_by_text("People", exact=True).click()
+    page.locator(".st-key-person_name input").fill("Mia Manager")
+    page.locator(".st-key-person_email input").fill("mia@example.test")
+    page.locator(".st-key-person_stores input").click()
+    page.get_by_role("option", name="001 · Quay").click()
+    page.keyboard.press("Escape")

@@ -23,6 +23,7 @@ from tests.browser.conftest import (
     running_app,
     sign_in,
     type_line,
+    type_manager,
 )
 
 pytestmark = pytest.mark.browser
@@ -132,14 +133,7 @@ def test_signing_out_ends_the_other_tab(page: Page, app: App):
 
 def test_the_first_admin_hands_a_manager_a_link_who_chooses_a_password(page: Page, app: App, browser: Browser):
     create_company(page, app)
-    go(page, "Admin")
-    heading(page, "Admin")
-    page.locator(".st-key-part").get_by_text("People", exact=True).click()
-    page.locator(".st-key-person_name input").fill("Mia Manager")
-    page.locator(".st-key-person_email input").fill("mia@example.test")
-    page.locator(".st-key-person_stores input").click()
-    page.get_by_role("option", name="001 · Quay").click()
-    page.keyboard.press("Escape")
+    type_manager(page)
     page.get_by_role("button", name="Make invitation link").click()
     link = page.get_by_role("dialog").locator("code").inner_text()
     assert link.startswith(f"{app.url}/welcome?")

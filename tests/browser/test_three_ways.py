@@ -11,7 +11,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from services.database import embedded
-from tests.browser.conftest import LINE, choose_store, generate_button, go, heading, idle, sign_in, type_line
+from tests.browser.conftest import (
+    LINE,
+    choose_store,
+    generate_button,
+    go,
+    heading,
+    idle,
+    sign_in,
+    type_line,
+    type_manager,
+)
 from tests.fakes.supabase.auth import desk
 from tests.installations import ADMIN, PASSWORD, WAYS, Installation
 
@@ -128,14 +138,7 @@ def test_a_manager_is_let_in_and_sees_their_own_store(
     page: Page, visitor: BrowserContext, installation: Installation
 ):  # fmt: skip
     enter(page, installation)
-    go(page, "Admin")
-    heading(page, "Admin")
-    page.locator(".st-key-part").get_by_text("People", exact=True).click()
-    page.locator(".st-key-person_name input").fill("Mia Manager")
-    page.locator(".st-key-person_email input").fill("mia@example.test")
-    page.locator(".st-key-person_stores input").click()
-    page.get_by_role("option", name="001 · Quay").click()
-    page.keyboard.press("Escape")
+    type_manager(page)
     theirs = visitor.new_page()
     page.get_by_role("button", name=re.compile("Make invitation link|Send invitation")).click()
     mailed = installation.project and installation.link("mia@example.test", "invite")
@@ -158,6 +161,9 @@ def assert_deactivated_they_are_out(page: Page, theirs: Page, installation: Inst
     page.get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("I am sure").click()
+    dialog.get_by_role("button", name="Deactivate").click()
+    expect(dialog.get_by_text("Say why")).to_be_visible()
+    dialog.get_by_label("Reason to deactivate or remove").fill("On leave")
     dialog.get_by_role("button", name="Deactivate").click()
     expect(dialog).to_have_count(0)
     expect(page.get_by_text("Deactivated", exact=False).first).to_be_visible()

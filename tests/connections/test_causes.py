@@ -12,7 +12,7 @@ import pytest
 from services import connections
 from services.config import Settings
 from services.connections import calls, transport
-from services.connections.causes import SENTENCES, Cause
+from services.connections.causes import PASSING, SENTENCES, Cause
 from services.connections.found import Found
 from tests.connections.conftest import PUBLIC, Authority, Network
 from tests.fakes import gemini as gemini_fake
@@ -320,6 +320,34 @@ def test_elevenlabs_refusals(
     found = connections.test("elevenlabs", elevenlabs.url, key, private)
     assert not found.ok
     assert found.message.startswith(sentence)
+
+
+# Passing ones ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "passing"),
+    [
+        (HANG_UP, True), (html(status=502), True), (postiz_fake.said("hunter2", 500), True),
+        (postiz_fake.throttled(42), True), (html(), False), (redirect("/auth/login"), False),
+        (postiz_fake.said("hunter2", 403), False), (postiz_fake.said("Invalid API key", 401), False),
+        (postiz_fake.said("No subscription found", 401), False),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_about_the_key(reply: Reply, passing: bool, postiz: FakePostiz, private: Settings) -> None:
+    postiz.misbehave(reply)
+    assert tried(postiz.api, private, postiz.key).passing is passing
+
+
+def test_a_server_that_is_away_says_nothing_about_the_key(private: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert tried(f"http://127.0.0.1:{port}", private).passing
+
+
+def test_what_somebody_must_mend_does_not_pass() -> None:
+    lasting = {Cause.WRONG_KEY, Cause.LIMITED_KEY, Cause.BLOCKED, Cause.NO_PLAN, Cause.CERTIFICATE_EXPIRED, Cause.MOVED}
+    assert not lasting & PASSING
 
 
 # All of them ------------------------------------------------------------------------------------------------

@@ -415,6 +415,75 @@ def test_lost_calls_are_found_after_their_deadline_and_absences_for_a_day(desk: 
     assert lost() == []
 
 
+def test_every_lost_call_gets_its_turn_however_many_stay_open(desk: Desk) -> None:
+    at = desk.ordered()
+    purchase = at.sent()
+    at.fail()
+    late = "update public.purchases set deadline = now() - interval '1 hour' where id = %s"
+    desk.till.world.execute(late, purchase["id"])
+    desk.till.world.execute(
+        "insert into public.purchases select (jsonb_populate_record(p, jsonb_build_object("
+        " 'id', gen_random_uuid(), 'state', case n %% 2 when 0 then 'sent' else 'refused' end,"
+        " 'absent_at', case n %% 2 when 1 then now() end))).*"
+        " from public.purchases p cross join generate_series(1, 250) n where p.id = %s",
+        purchase["id"],
+    )
+    pages, after = [], {}
+    while page := desk.till.worker.call("lost_purchases", p_grace_seconds=30, **after):
+        pages.append([row for row in page if row["account_id"] == str(desk.till.account)])
+        last = page[-1]
+        after = {"p_after_absent": last["state"] == "refused", "p_after_at": last["created_at"],
+                 "p_after_id": last["id"]}  # fmt: skip
+        assert len(page) <= 100
+    seen = [row for page in pages for row in page]
+    assert len({row["id"] for row in seen}) == len(seen) == 251
+    assert [row["state"] for row in seen] == ["sent"] * 126 + ["refused"] * 125, "held money first"
+
+
+# The same words twice in one order --------------------------------------------------------------------------
+
+
+A, B = "a" * 400, "b" * 600
+
+
+def test_a_passage_that_an_order_says_twice_is_estimated_as_it_is_bought(desk: Desk) -> None:
+    quote = desk.quote(A, B, A, A)
+    assert (D(quote["estimate"]), quote["passages"], quote["characters"], quote["bought"]) == (1, 4, 1800, 0)
+    at = desk.ordered(A, B, A, A)
+    for place in range(4):
+        purchase = at.begin(place)
+        if purchase["state"] == "intent":
+            at.send(purchase)
+            at.settle(purchase, len((A, B)[place]), path=f"part-{place}.mp3")
+    assert desk.money() == (D(quote["estimate"]), 0, 0)
+    quote = desk.quote(A, B, A, A)
+    assert (D(quote["estimate"]), quote["bought"], D(quote["saved"])) == (0, 4, D("1.8"))
+
+
+def test_the_month_needs_room_for_it_once(open_desk: OpenDesk) -> None:
+    desk = open_desk("1")
+    with pytest.raises(QuotaExceeded):
+        desk.order(A, B, A, "c")
+    at = desk.ordered(A, B, A)
+    assert desk.money() == (0, D("0.4"), 0)
+    at.settle(at.sent(0), 400)
+    at.settle(at.sent(1), 600)
+    assert at.begin(2)["state"] == "reused"
+    assert desk.money() == (1, 0, 0)
+
+
+def test_a_retry_counts_a_repeated_passage_while_its_first_was_not_bought(open_desk: OpenDesk) -> None:
+    desk = open_desk("1")
+    at = desk.ordered(A, B, A)
+    at.refuse(at.sent(0))
+    at.fail()
+    assert desk.money() == (0, 0, 0)
+    again = at.retry()
+    assert desk.money() == (0, D("0.4"), 0)
+    again.settle(again.sent(0), 400)
+    assert again.begin(2)["state"] == "reused"
+
+
 def test_an_attempt_under_way_looks_after_its_own_lost_call(desk: Desk) -> None:
     at = desk.ordered()
     purchase = at.sent(seconds=-100)

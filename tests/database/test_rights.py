@@ -151,7 +151,26 @@ def furnish(till: Till, name: str) -> Place:
         "public.profile_channels", account_id=till.account, profile_id=till.store, channel=place.mark, name=place.mark,
         credential_id=place.things["credential"], identifier="instagram",
     )  # fmt: skip
+    posts = {f"{state} post": post(till, place, state) for state in ("draft", "scheduled", "unconfirmed")}
+    found = "select id from public.publications where bundle_id = %s"
+    place.things |= posts | {"publication": world.value(found, posts["unconfirmed post"])}
+    place.secrets |= {str(posts["scheduled post"]), str(posts["unconfirmed post"])}  # a draft may be deleted meanwhile
+    till.world.insert(
+        "public.stray_posts", account_id=till.account, profile_id=till.store, channel=place.mark, vendor_state="QUEUE",
+        vendor_post=place.mark, preview=place.mark,
+    )  # fmt: skip
     return place
+
+
+def post(till: Till, place: Place, state: str) -> UUID:
+    """A post on the store's channel, of the store's clip."""
+    bundle, whose = uuid4(), {"account_id": till.account, "profile_id": till.store, "clip_id": place.things["clip"]}
+    till.world.insert("public.bundles", id=bundle, trouble=place.mark, wanted_at=datetime.now(UTC), **whose)
+    till.world.insert(
+        "public.publications", id=uuid4(), bundle_id=bundle, channel=place.mark, name=place.mark, state=state,
+        identifier="instagram", caption=place.mark, wanted_at=datetime.now(UTC), **whose,
+    )  # fmt: skip
+    return bundle
 
 
 def notices(till: Till, place: Place) -> dict[str, UUID]:
@@ -258,7 +277,8 @@ def told(words: set[str], text: str) -> set[str]:
 
 def changed_member(own: Place, aim: Place) -> Calls:
     return [
-        {"p_account_id": account, "p_person_id": aim.manager, "p_version": 1} for account in {own.account, aim.account}
+        {"p_account_id": account, "p_person_id": aim.manager, "p_version": 1, "p_reason": "mine"}
+        for account in {own.account, aim.account}
     ]
 
 
@@ -279,7 +299,8 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "people_of": lambda own, aim: [{"p_account_id": aim.account}],
     "add_or_invite": lambda own, aim: [
         {"p_account_id": account, "p_person": {"person_id": str(uuid4()), "token_hash": "0" * 64, "name": "Mine",
-                                               "email": "mine@example.test", "role": role, "profile_ids": stores}}
+                                               "email": "mine@example.test", "role": role, "profile_ids": stores,
+                                               "reason": "mine"}}
         for account, role, stores in ((aim.account, "admin", []), (aim.account, "manager", [str(aim.store)]),
                                       (own.account, "manager", [str(aim.store)]))
     ],
@@ -288,7 +309,8 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for account in {own.account, aim.account} for kind in ("invite", "recovery")
     ],
     "set_member": lambda own, aim: [
-        {"p_account_id": account, "p_person_id": aim.manager, "p_role": "admin", "p_profile_ids": [], "p_version": 1}
+        {"p_account_id": account, "p_person_id": aim.manager, "p_role": "admin", "p_profile_ids": [], "p_version": 1,
+         "p_reason": "mine"}
         for account in {own.account, aim.account}
     ],
     "deactivate_member": changed_member,
@@ -367,7 +389,8 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for source, target in ((aim.store, own.store), (own.store, aim.store))
     ],
     "save_company": lambda own, aim: [
-        {"p_account_id": aim.account, "p_company": {"name": "Mine"}, "p_version": 1}
+        {"p_account_id": aim.account, "p_company": {"name": "Mine", "new_store_quota_usd": "7"}, "p_version": 1,
+         "p_reason": "mine"}
     ],
     "set_price_from": lambda own, aim: [
         {"p_account_id": aim.account, "p_provider": "practice", "p_model": "premium", "p_unit_kind": "characters",
@@ -375,7 +398,7 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
          "p_valid_from": datetime(datetime.now(UTC).year + 1, 1, 1, tzinfo=UTC)}
     ],
     "check_import": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim)}],
-    "import_rows": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim)}],
+    "import_rows": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim), "p_reason": "mine"}],
     "vault_key": lambda own, aim: [{}],
     "store_accounts": lambda own, aim: [{"p_profile_id": aim.store}],
     "save_credential": lambda own, aim: [
@@ -388,7 +411,7 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "remove_credential": lambda own, aim: [{"p_credential_id": aim.things["credential"], "p_version": 1}],
     "pin_channels": lambda own, aim: [
         {"p_profile_id": store, "p_credential_id": aim.things["credential"], "p_channels": channels,
-         "p_seen": []}
+         "p_seen": [], "p_reason": "mine"}
         for store in (own.store, aim.store)
         for channels in ([], [aim.mark])
     ],
@@ -418,10 +441,73 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for account in (own.account, aim.account)
         for narrowed in ({}, {"p_profile_id": aim.store}, {"p_text": aim.mark}, {"p_person_id": aim.manager})
     ],
+    "create_project": lambda own, aim: [
+        {"p_id": id_, "p_profile_id": store, "p_kind": "video", "p_name": "Mine"}
+        for id_, store in ((uuid4(), aim.store), (aim.things["project"], own.store))
+    ],
+    "rename_project": lambda own, aim: [{"p_project_id": aim.things["project"], "p_name": "Mine"}],
+    "delete_project": lambda own, aim: [{"p_project_id": aim.things["project"]}],
+    "restore_project": lambda own, aim: [{"p_project_id": aim.things["project"]}],
+    "upload_target": lambda own, aim: [
+        {"p_profile_id": store, "p_project_id": aim.things["project"]} for store in (own.store, aim.store)
+    ],
+    "save_post": lambda own, aim: [
+        {"p_id": bundle, "p_profile_id": store, "p_clip_id": aim.things["clip"], "p_wanted_at": None,
+         "p_publications": [{"channel": aim.mark, "caption": "mine"}], "p_version": version}
+        for store in (own.store, aim.store)
+        for bundle, version in ((uuid4(), 0), (aim.things["draft post"], 1))
+    ],
+    "cancel_publication": lambda own, aim: [{"p_publication_id": aim.things["publication"]}],
+    "delete_draft": lambda own, aim: [{"p_bundle_id": aim.things["draft post"]}],
+    "repeat_post": lambda own, aim: [
+        {"p_bundle_id": aim.things["unconfirmed post"], "p_channels": [aim.mark], "p_order": order}
+        for order in (True, False)
+    ],
+    "decide_publication": lambda own, aim: [{"p_publication_id": aim.things["publication"], "p_live": True}],
+    "dismiss_stray": lambda own, aim: [{"p_profile_id": aim.store, "p_vendor_post": aim.mark}],
+    "publish_desk": lambda own, aim: [{"p_profile_id": aim.store}, {"p_profile_id": aim.store, "p_states": ["draft"]}],
+    "publishing_outlook": lambda own, aim: [{"p_profile_id": aim.store}],
+    "similar_posts": lambda own, aim: [
+        {"p_profile_id": store, "p_clip_id": aim.things["clip"], "p_wanted_at": datetime.now(UTC),
+         "p_publications": [{"channel": aim.mark, "caption": aim.mark}]}
+        for store in (own.store, aim.store)
+    ],
+    "request_channel_rules": lambda own, aim: [{"p_profile_id": aim.store}],
+    "add_clip": lambda own, aim: [
+        {"p_clip_id": id_, "p_profile_id": to.store, "p_project_id": aim.things["project"], "p_name": "Mine",
+         "p_source": {"path": f"uploads/{of.account}/{of.store}/{id_}.mp4", "name": "m", "bytes": 1,
+                      "media_type": "video"}}
+        for to in (own, aim) for of in (own, aim) for id_ in (uuid4(), aim.things["clip"])
+        if aim is not own
+    ],
+    "rename_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"], "p_name": "Mine"}],
+    "move_clip": lambda own, aim: [
+        {"p_clip_id": one.things["clip"], "p_project_id": other.things["project"]}
+        for one, other in ((own, aim), (aim, own)) if aim is not own
+    ],
+    "delete_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
+    "restore_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
+    "retry_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
+    "put_speech": lambda own, aim: [
+        {"p_clip_id": clip, "p_speech_id": uuid4(), "p_mode": "mix", "p_version": 1}
+        for clip in (own.things["clip"], aim.things["clip"])
+    ],
+    "take_speech_off": lambda own, aim: [{"p_clip_id": aim.things["clip"], "p_version": 1}],
+    "clips_page": lambda own, aim: [
+        {"p_profile_id": store, **narrowed}
+        for store in (own.store, aim.store)
+        for narrowed in ({}, {"p_project_id": aim.things["project"]}, {"p_text": aim.mark}, {"p_status": "deleted"})
+    ],
     "jobs_desk": lambda own, aim: [
         {"p_account_id": account, **narrowed}
         for account in (own.account, aim.account)
         for narrowed in ({}, {"p_profile_id": aim.store}, {"p_status": "failed"}, {"p_kind": "speech"})
+    ],
+    "voice_desk": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store, "p_provider": provider}
+        for account in (own.account, aim.account)
+        for store in (own.store, aim.store)
+        for provider in (None, "elevenlabs")
     ],
     "audit_choices": lambda own, aim: [{"p_account_id": aim.account}],
 }  # fmt: skip

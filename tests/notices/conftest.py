@@ -81,7 +81,7 @@ Send = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def send(world: World, folder: Any) -> Send:  # noqa: F811
+def send(world: World, folder: Any) -> Send:  # noqa: F811 - the fixtures above
     """send("email", **settings) runs one job of the channel; returns what it counted."""
 
     def run(channel: str, **values: Any) -> dict[str, Any]:

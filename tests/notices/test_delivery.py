@@ -1,6 +1,7 @@
 """E-mails and webhooks: each notice once to each target, whatever goes down, hangs or is killed."""
 
 import json
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from services import vault
 from services.config import Settings
+from services.connections import transport
 from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, TooManyTries
 from services.notices import delivery, inbox, mail, webhook
 from tests import kill
@@ -228,6 +230,23 @@ def test_a_webhook_in_a_private_network_is_not_called(
     assert tell_hook(allow_private_addresses=False) == {"pending": 1}
     assert receiver.requests == []
     assert webhook.try_typed("https://localhost.localdomain.invalid/", "", outside).ok is False
+
+
+@pytest.mark.parametrize("leads_to", [["10.0.0.7"], ["93.184.215.14", "127.0.0.1"], ["::ffff:169.254.169.254"]])
+def test_a_public_name_that_leads_to_a_private_place_is_not_called(
+    town: Town, hook: Hook, tell_hook: Send, keys: Settings, monkeypatch: pytest.MonkeyPatch, leads_to: list[str]
+) -> None:
+    """Nobody can see it in the name: it is found in the moment of sending, and nothing is dialled."""
+    monkeypatch.setattr(transport, "resolve", lambda host, port: leads_to)
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("dialled"))
+    outside = keys.model_copy(update={"allow_private_addresses": False})
+    tried = webhook.try_typed("https://hooks.example.com/x", "", outside)
+    assert (tried.ok, "lies in a private network" in tried.sentence) == (False, True)
+    hook("https://hooks.example.com/x")
+    town.tell()
+    assert tell_hook(allow_private_addresses=False) == {"pending": 1}
+    (waiting,) = [row for row in town.deliveries() if row["channel"] == "webhook"]
+    assert "lies in a private network" in waiting["error"]
 
 
 @pytest.mark.parametrize("address", ["", "desk.example.com", "ftp://x.example.com", "https://a b.example.com", "https://",

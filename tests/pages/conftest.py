@@ -50,6 +50,14 @@ def open_page(sign_in: Callable[[UUID | None], str | None]) -> Opened:
 
 
 @pytest.fixture
+def shop(desk: World) -> tuple[UUID, UUID, UUID]:
+    """Company, store and the store's manager."""
+    account = desk.company()
+    store = desk.store(account, quota="10")
+    return account, store, desk.person(account, "manager", store)
+
+
+@pytest.fixture
 def work() -> Callable[[], None]:
     """Run what is queued, as a worker would, until nothing is left."""
 

@@ -31,6 +31,11 @@ def upload(test, *files: tuple[str, str | bytes]):
     return test.run()
 
 
+def send(test, reason: str = "Opening"):
+    next(field for field in test.text_input if field.label == "Reason").input(reason)
+    return test.button(key="import_send").click().run()
+
+
 def table(test, column: str):
     return next(frame.value for frame in test.dataframe if column in frame.value)
 
@@ -66,14 +71,14 @@ def test_what_was_previewed_is_taken(desk: World, account: UUID, page):
     page.run()
     people = "email;name;role;stores\nmia@example.test;Mia;manager;1\n".encode("utf-16")
     upload(page, ("stores.csv", "code,name\n1,Quay\n2,New\n"), ("people.csv", people))
-    assert "people.csv: 1 people, read as UTF-16 with semicolons" in texts(page)
+    assert "people.csv: 1 person, read as UTF-16 with semicolons" in texts(page)
     assert outcomes(page) == ["New", "name: Old → New", "New"]
-    page.button(key="import_send").click().run()
+    send(page)
     assert stores(desk, account) == ["Quay", "New"]
-    assert "Imported: 2 stores, 1 people, 0 assignments and 0 quotas were new or changed." in texts(page)
-    assert "1 people need their link to choose a password" in texts(page)
+    assert "New or changed: 2 stores, 1 person." in texts(page)
+    assert "Links to choose a password, for 1 person" in texts(page)
     page.button(key="import_done").click().run()
-    assert "Imported:" not in texts(page)
+    assert "New or changed:" not in texts(page)
 
 
 def test_a_click_while_importing_loses_no_link_and_links_begin_with_the_set_address(page, monkeypatch):
@@ -89,9 +94,9 @@ def test_a_click_while_importing_loses_no_link_and_links_begin_with_the_set_addr
     monkeypatch.setattr(importing, "take", interrupted)
     monkeypatch.setattr(invitation_links, "as_csv", lambda links: files.append(links) or b"x")
     upload(page, ("people.csv", "email;name;role;stores\nfin@example.test;Fin;finance;\n"))
-    page.button(key="import_send").click().run()
+    send(page)
     page.run()
-    assert "1 people need their link" in texts(page)
+    assert "Links to choose a password, for 1 person" in texts(page)
     assert files[-1][0].address.startswith("https://admin.example.test/welcome?token_hash=")
 
 
@@ -123,7 +128,7 @@ def test_whatever_changed_between_preview_and_import_is_told(desk: World, accoun
     upload(page, ("quotas.csv", "store,limit,reason\n1,5,Budget\n"))
     assert outcomes(page) == ["limit: No limit → $5"]
     desk.execute("update public.profiles set archived_at = now() where id = %s", store)
-    page.button(key="import_send").click().run()
+    send(page)
     assert "no store with the number 1" in "".join(table(page, "What is wrong")["What is wrong"])
     assert desk.value("select count(*) from public.quota_changes where account_id = %s", account) == 0
 

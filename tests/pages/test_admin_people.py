@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Element
 
 from services import identity, people
 from services.config import settings
@@ -17,6 +18,8 @@ from tests.pages.conftest import Opened, half_a_minute_later, texts
 from ui import admin_people, invitation_links
 
 PASSWORD = "correct horse battery"
+CHANGE, END = "Reason for the change", "Reason to deactivate or remove"
+REASONS = [(" ", "Say why, so that the log can tell later."), ("x" * 501, "A reason has at most 500 characters.")]
 
 
 class Bakery:
@@ -39,6 +42,11 @@ class Bakery:
     def role(self, person: UUID) -> str:
         rows = self.world.rows("select role from public.members where person_id = %s", person)
         return rows[0]["role"] if rows else "none"
+
+    def log(self) -> list[str]:
+        """Reasons of what was done to members."""
+        query = "select reason from public.audit_log where account_id = %s and action like 'person_%%' order by id"
+        return [row["reason"] for row in self.world.rows(query, self.account)]
 
 
 @pytest.fixture
@@ -75,6 +83,14 @@ def invite(test: AppTest, name: str = "Fin", email: str = "fin@example.test") ->
 
 def edit(test: AppTest, person: UUID) -> AppTest:
     return test.button(key=f"edit_{person}").click().run()
+
+
+def error_below(test: AppTest, label: str) -> str:
+    """The error that stands right below the last field of this name."""
+    drawn = [node for node in test._tree if isinstance(node, Element)]
+    place = max(i for i, node in enumerate(drawn) if getattr(node, "label", None) == label)
+    assert drawn[place + 1].type == "error", drawn[place + 1]
+    return str(drawn[place + 1].value)
 
 
 def tick(test: AppTest) -> AppTest:
@@ -141,6 +157,16 @@ class TestInvite:
         press(test, "Make invitation link")
         assert "already exists" in texts(test)
         assert not test.code
+
+    def test_a_reason_that_is_too_long_is_said_below_it_and_a_good_one_is_logged(self, bakery):
+        test = bakery.page()
+        field(test, "Reason (may be left out)").set_value("x" * 501)
+        invite(test)
+        assert error_below(test, "Reason (may be left out)") == "A reason has at most 500 characters."
+        assert (field(test, "Name").value, len(test.code), bakery.log()) == ("Fin", 0, [])
+        field(test, "Reason (may be left out)").set_value("Holiday cover")
+        press(test, "Make invitation link")
+        assert (len(test.code), bakery.log()) == (1, ["Holiday cover"])
 
     def test_after_an_import_all_links_are_made_at_once(self, bakery):
         for number in range(3):
@@ -229,11 +255,13 @@ class TestEdit:
     def test_role_and_stores(self, bakery):
         test = edit(bakery.page(), bakery.mia)
         test.multiselect(key=f"stores_{bakery.mia}_1").set_value([str(bakery.hill)])
+        field(test, CHANGE).set_value("Hill needs her")
         press(test, "Save role and stores")
         assert "Manager\n2 · Hill" in texts(test)
         assert not test.exception
         edit(test, bakery.mia)
         test.radio(key=f"role_{bakery.mia}_2").set_value("finance")
+        field(test, CHANGE).set_value("Books instead of bread")
         press(test, "Save role and stores")
         assert bakery.role(bakery.mia) == "finance"
 
@@ -241,6 +269,7 @@ class TestEdit:
         test = edit(bakery.page(), bakery.mia)
         bakery.world.execute("update public.members set role = 'finance' where person_id = %s", bakery.mia)
         half_a_minute_later()
+        field(test, CHANGE).set_value("Hill needs her")
         test.multiselect(key=f"stores_{bakery.mia}_1").set_value([str(bakery.hill)])
         press(test, "Save role and stores")
         assert "Somebody saved this meanwhile" in texts(test)
@@ -255,16 +284,21 @@ class TestEdit:
         test = edit(bakery.page(), bakery.mia)
         assert test.button(key="member_deactivate").disabled
         tick(test)
+        field(test, END).set_value("On leave")
         test.button(key="member_deactivate").click().run()
         assert "Deactivated" in texts(test)
         edit(test, bakery.mia)
+        field(test, "Reason to reactivate or remove").set_value("She is back")
         test.button(key="member_reactivate").click().run()
         assert "Deactivated" not in texts(test)
+        log = texts(bakery.open_page(bakery.ada, "audit"))
+        assert "Reason: On leave" in log
+        assert "Reason: She is back" in log
 
     def test_remove_is_confirmed(self, bakery):
         test = edit(bakery.page(), bakery.mia)
         assert test.button(key="member_remove").disabled
-        tick(test)
+        field(tick(test), END).set_value("She left")
         test.button(key="member_remove").click().run()
         assert bakery.role(bakery.mia) == "none"
         assert bakery.email not in texts(test)
@@ -279,6 +313,9 @@ class TestEdit:
         press(test, "I have noted it")
         tick(edit(test, fin))
         press(test, "Withdraw invitation")
+        assert "Say why" in texts(test)
+        field(test, "Reason to withdraw the invitation").set_value("A wrong address")
+        press(test, "Withdraw invitation")
         assert bakery.role(fin) == "none"
 
     def test_a_password_is_reset_by_a_link(self, bakery):
@@ -292,6 +329,44 @@ class TestEdit:
         test.button(key="member_out").click().run()
         identity.sessions.clear()
         assert identity.load(secret) is None
+
+    @pytest.mark.parametrize(("typed", "said"), REASONS)
+    def test_a_missing_reason_to_change_somebody_is_said_below_it_and_nothing_is_lost(self, bakery, typed, said):
+        test = edit(bakery.page(), bakery.mia)
+        stores = test.multiselect(key=f"stores_{bakery.mia}_1").set_value([str(bakery.hill)])
+        field(test, CHANGE).set_value(typed)
+        press(test, "Save role and stores")
+        assert (error_below(test, CHANGE), len(test.error)) == (said, 1)
+        assert (field(test, CHANGE).value, bakery.log()) == (typed, [])
+        assert test.multiselect(key=stores.key).value == [str(bakery.hill)]
+        field(test, CHANGE).set_value("The rota changed")
+        press(test, "Save role and stores")
+        assert bakery.log() == ["The rota changed"]
+        assert "2 · Hill" in texts(test)
+
+    @pytest.mark.parametrize(("typed", "said"), REASONS)
+    @pytest.mark.parametrize("label", ["Deactivate", "Remove from company"])
+    def test_a_missing_reason_to_let_somebody_go_is_said_below_it_and_nothing_is_lost(
+        self, bakery, label, typed, said
+    ):  # fmt: skip
+        test = tick(edit(bakery.page(), bakery.mia))
+        field(test, END).set_value(typed)
+        press(test, label)
+        assert (error_below(test, END), len(test.error)) == (said, 1)
+        assert (field(test, END).value, bakery.role(bakery.mia), bakery.log()) == (typed, "manager", [])
+        test.run()
+        assert not test.error
+        field(test, END).set_value("The rota changed")
+        press(test, label)
+        assert bakery.log() == ["The rota changed"]
+
+    def test_a_manager_without_a_store_is_said_below_the_stores(self, bakery):
+        test = edit(bakery.page(), bakery.mia)
+        test.multiselect(key=f"stores_{bakery.mia}_1").set_value([])
+        field(test, CHANGE).set_value("None is left")
+        press(test, "Save role and stores")
+        assert error_below(test, "Stores (managers only)") == "A manager works in at least one store."
+        assert field(test, CHANGE).value == "None is left"
 
     def test_a_refusal_stays_in_the_dialog(self, bakery):
         elsewhere = bakery.world.company()

@@ -271,6 +271,14 @@ class TestCompany:
         field(test, "New stores start with").set_value("Limit")
         field(test, "US dollars a month").set_value("12.50")
         press(test, "Save")
+        assert "Say why" in texts(test)
+        assert (field(test, "Company name").value, field(test, "US dollars a month").value) == (
+            "Bakers United",
+            "12.50",
+        )
+        assert desk.value("select version from public.accounts where id = %s", account) == 1
+        field(test, "Reason").set_value("Lean year")
+        press(test, "Save")
         (row,) = desk.rows("select * from public.accounts where id = %s", account)
         assert (row["name"], row["new_store_quota_usd"], row["version"]) == ("Bakers United", Decimal("12.50"), 2)
 
@@ -308,7 +316,12 @@ class TestCompany:
     def test_the_second_of_two_savers_is_told(self, desk: World, account: UUID, admin: UUID, section):
         test = section("Company")
         stores.save_company(
-            desk.as_person(admin), account, name="Theirs", timezone="UTC", new_store_quota=Decimal(0), version=1
+            desk.as_person(admin),
+            account,
+            name="Theirs",
+            timezone="UTC",
+            new_store_quota=Decimal(0),
+            version=1,
         )
         field(test, "Company name").set_value("Ours")
         press(test, "Save")

@@ -82,8 +82,8 @@ class TestOverview:
         desk.as_person(admin).call(
             "set_quota", p_account_id=account, p_profile_id=store, p_quota_usd="5", p_reason="start"
         )
-        links = [link.proto.label for link in open_page(admin).get("page_link")]
-        assert links == ["Speak a line", "Set a quota (done)", "Add a manager"]
+        links = [(link.proto.label, link.proto.query_string) for link in open_page(admin).get("page_link")]
+        assert links == [("Speak a line", ""), ("Set a quota (done)", "part=Quotas"), ("Add a manager", "part=People")]
 
     def test_an_outage_is_said_and_not_shown_as_zero(self, desk: World, open_page, monkeypatch):
         account = desk.company()

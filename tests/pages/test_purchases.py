@@ -15,13 +15,6 @@ LINE = "x" * 100  # $0.03 in the practice voice
 
 
 @pytest.fixture
-def shop(desk: World):
-    account = desk.company()
-    store = desk.store(account, quota="10")
-    return account, store, desk.person(account, "manager", store)
-
-
-@pytest.fixture
 def lost(desk: World, shop):
     """A job that ended like this, with one purchase in this state: `lost("failed", "unclear")` → job, purchase."""
 

@@ -14,7 +14,7 @@ from services.speech import dictionary
 from tests.builders import World, entry
 from tests.pages.conftest import half_a_minute_later, slug, texts
 from tests.pages.test_voices import FLASH, LINE, V3, buy
-from ui import recent
+from ui import recent, voice_desk
 from ui.recent import Recent
 
 GOAL = 3  # round trips of a run whose data was shown before
@@ -115,6 +115,47 @@ def test_jobs_are_asked_for_once_by_whoever_opens_the_page(opened, counter: Coun
     assert set(again(test, counter)) - {"count Notice"} == {"my_stores", "jobs_desk"}
     assert len(counter.asked) <= GOAL
     assert again(test, counter) == ["jobs_desk"]
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_store_s_voice_is_asked_for_at_once(opened, counter: Counter):
+    """Beside what the shell asks on every page; the price of a typed text is a question of its own."""
+    test = opened("voice")
+    half_a_minute_later()
+    assert again(test, counter) == ["count Notice", "my_stores", "voice_desk", "speech_quote"]
+    test.text_area(key="voice_text").set_value("").run()
+    half_a_minute_later()
+    assert again(test, counter) == ["count Notice", "my_stores", "voice_desk"]
+    assert len(counter.asked) <= GOAL
+
+
+@pytest.mark.usefixtures("busy")
+def test_asked_at_once_the_voice_page_shows_what_it_shows_piece_by_piece(
+    desk: World, shop, opened, work, monkeypatch: pytest.MonkeyPatch
+):
+    dictionary.say(desk.as_person(shop[2]), shop[1], "quay", "key")
+    test = opened("voice")
+    test.radio(key="voice_provider").set_value("hibari").run()
+    test.button(key="voice_generate").click().run()
+    work(desk)
+    test.radio(key="voice_provider").set_value("elevenlabs").run()
+    shown = [texts(opened("voice"))]
+    monkeypatch.setattr(voice_desk, "ask", lambda *_: None)
+    shown.append(texts(opened("voice")))
+    assert shown[0] == shown[1]
+    assert "Nothing yet" not in shown[0]
+
+
+def test_what_is_asked_at_once_replaces_what_its_pieces_remember(desk: World, shop, opened, counter: Counter):
+    """They would last five seconds more, and then be asked for one by one."""
+    test = opened("voice")
+    dictionary.say(desk.as_person(desk.person(shop[0], "admin")), shop[1], "Brandless", "brand less")
+    desk.voice("elevenlabs", "bert", shop[0])
+    assert "Brandless" not in texts(test.run())
+    voice_desk._asked.clear()
+    assert again(test, counter) == ["voice_desk", "speech_quote"]
+    assert "Brandless" in texts(test)
+    assert len(test.selectbox(key="voice_voice_elevenlabs").options) == 2
 
 
 @pytest.mark.usefixtures("busy")

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from services import channels, connections, credentials, vault
 from services.config import settings
-from services.errors import Conflict, NotAllowed, NotFound
+from services.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from services.speech import defaults
 from services.speech.defaults import VoiceDefaults
 from tests.builders import World
@@ -104,6 +104,42 @@ class TestAccounts:
         assert (saved.provider, saved.last4, saved.test_ok) == ("postiz", vendor.key[-4:], True)
         assert test.text_input(key=field("key", place["account"], 1)).value == ""
         assert vendor.key not in texts(test)
+
+    def test_the_address_that_a_test_found_is_typed_and_tested_by_a_click(self, place, open_page, vendor):
+        test = self.typed(open_page, place, vendor, vendor.key, address=vendor.url)
+        test.button(key=button("test", place["account"])).click().run()
+        assert "Use that address." in test.error[0].value
+        test.button(key=button("right", place["account"])).click().run()
+        assert test.text_input(key=field("address", place["account"])).value == vendor.api
+        assert any("Connected" in item.value for item in test.success)
+        assert button("right", place["account"]) not in {found.key for found in test.button}
+
+    def test_no_other_address_is_offered_where_none_was_found(self, place, open_page, vendor):
+        test = self.typed(open_page, place, vendor, WRONG_KEY)
+        test.button(key=button("test", place["account"])).click().run()
+        assert test.error
+        assert button("right", place["account"]) not in {found.key for found in test.button}
+
+    @pytest.mark.parametrize(
+        ("ok", "times", "told"),
+        [
+            (True, 1, "This says nothing about the key. It worked in the last test that could tell."),
+            (None, 2, "This says nothing about the key. Whether it works is not known yet."),
+            (True, 3, "None of the last 3 tests could tell whether the key works. It worked in the last"),
+            (False, 4, "None of the last 4 tests could tell whether the key works. It failed the last"),
+        ],
+    )
+    def test_tests_that_could_not_tell_are_said_to_be_such(self, desk, place, open_page, vendor, ok, times, told):
+        admin = desk.as_person(place["admin"])
+        credentials.save(admin, settings(), place["account"], None, "postiz", vendor.api, vendor_key(vendor))
+        desk.execute(
+            "update public.profile_credentials set tested_at = now(), test_ok = %s, test_message = 'No answer.',"
+            " passing_tests = %s",
+            ok, times,
+        )  # fmt: skip
+        test = open_page(place["admin"], "settings")
+        (said,) = [item.value for item in test.warning if "No answer." in item.value]
+        assert told in said
 
     def test_a_key_that_is_none_is_said_beside_it_and_stays(self, place, open_page, vendor):
         test = self.typed(open_page, place, vendor, "two words")
@@ -205,41 +241,70 @@ class TestChannels:
 
     def test_an_admin_pins_what_the_account_showed(self, desk, place, open_page, connected):
         test = open_page(place["admin"], "settings", store=place["slug"])
-        test.multiselect(key=f"channels_{place['store']}_channels_0").set_value(["c1"])
-        next(button for button in test.button if button.label == "Pin these channels").click().run()
+        self.fill(test, place, ["c1"], "The shop's account")
         assert [c.channel for c in channels.pinned(desk.as_person(place["manager"]), place["store"])] == ["c1"]
+        query = "select reason from public.audit_log where action = 'channels_pinned' and account_id = %s"
+        assert desk.value(query, place["account"]) == "The shop's account"
         assert "Harbour Bakery · instagram" in texts(open_page(place["manager"], "settings", store=place["slug"]))
+
+    def fill(self, test, place, chosen, reason):
+        form = f"channels_{place['store']}"
+        test.multiselect(key=f"{form}_channels_0").set_value(chosen)
+        test.text_input(key=f"{form}_reason_0").set_value(reason)
+        next(button for button in test.button if button.label == "Pin these channels").click().run()
+
+    def test_a_reason_is_asked_for_and_nothing_is_lost(self, desk, place, open_page, connected):
+        admin, credential = connected
+        form = f"channels_{place['store']}"
+        test = open_page(place["admin"], "settings", store=place["slug"])
+        self.fill(test, place, ["c1"], "  ")
+        assert "Say why" in texts(test)
+        assert test.multiselect(key=f"{form}_channels_0").value == ["c1"]
+        assert channels.pinned(admin, place["store"]) == []
+        channels.pin(admin, place["store"], credential, ["c2"], seen=[], reason="Somebody else's")
+        self.fill(test, place, ["c1"], "The shop's account")
+        assert "Somebody pinned other channels meanwhile" in texts(test)
+        assert [channel.channel for channel in channels.pinned(admin, place["store"])] == ["c2"]
+        self.fill(test, place, ["c1"], "The shop's account")
+        assert [channel.channel for channel in channels.pinned(admin, place["store"])] == ["c1"]
+
+    @pytest.mark.parametrize("reason", ["", " \n", "x" * 501])
+    def test_without_a_good_reason_nothing_is_pinned(self, place, connected, reason):
+        with pytest.raises(InvalidInput, match=r"Say why|at most 500") as refused:
+            channels.pin(connected[0], place["store"], connected[1], ["c1"], seen=[], reason=reason)
+        assert refused.value.field == "reason"
+        assert channels.pinned(connected[0], place["store"]) == []
 
     def test_no_channel_serves_two_stores(self, desk, place, connected):
         admin, credential = connected
         other = desk.store(place["account"], name="Hill")
-        channels.pin(admin, place["store"], credential, ["c1"], seen=[])
+        channels.pin(admin, place["store"], credential, ["c1"], seen=[], reason="New account")
 
         with pytest.raises(Conflict, match="is pinned to Quay"):
-            channels.pin(admin, other, credential, ["c1", "c2"], seen=[])
+            channels.pin(admin, other, credential, ["c1", "c2"], seen=[], reason="New account")
         assert channels.pinned(admin, other) == []
-        channels.pin(admin, place["store"], credential, [], seen=["c1"])
-        channels.pin(admin, other, credential, ["c1", "c2"], seen=[])
+        channels.pin(admin, place["store"], credential, [], seen=["c1"], reason="New account")
+        channels.pin(admin, other, credential, ["c1", "c2"], seen=[], reason="New account")
         assert len(channels.pinned(admin, other)) == 2
 
     def test_of_two_who_pin_the_second_is_told(self, place, connected):
         admin, credential = connected
-        channels.pin(admin, place["store"], credential, ["c1"], seen=[])
+        channels.pin(admin, place["store"], credential, ["c1"], seen=[], reason="New account")
         with pytest.raises(Conflict, match="meanwhile"):
-            channels.pin(admin, place["store"], credential, ["c2"], seen=[])
+            channels.pin(admin, place["store"], credential, ["c2"], seen=[], reason="New account")
         assert [channel.channel for channel in channels.pinned(admin, place["store"])] == ["c1"]
 
     def test_a_channel_that_nobody_has_seen_is_never_pinned(self, place, connected):
 
         admin, credential = connected
         with pytest.raises(Conflict, match="does not show this channel"):
-            channels.pin(admin, place["store"], credential, ["c3"], seen=[])
+            channels.pin(admin, place["store"], credential, ["c3"], seen=[], reason="New account")
 
     @pytest.mark.parametrize("who", ["manager", "finance", "stranger"])
     def test_only_an_admin_pins(self, desk, place, connected, who):
 
         person = desk.person(desk.company(), "admin") if who == "stranger" else place[who]
         with pytest.raises((NotAllowed, NotFound)):
-            channels.pin(desk.as_person(person), place["store"], connected[1], ["c1"], seen=[])
+            channels.pin(desk.as_person(person), place["store"], connected[1], ["c1"], seen=[], reason="New account")
         with pytest.raises(NotFound):
-            channels.pin(connected[0], place["store"], uuid4(), ["c1"], seen=[])
+            channels.pin(connected[0], place["store"], uuid4(), ["c1"], seen=[], reason="New account")

@@ -19,13 +19,6 @@ FLASH = {"id": "flash", "name": "Eleven Flash", "multiplier": "0.5", "dearest": 
 
 
 @pytest.fixture
-def shop(desk: World):
-    account = desk.company()
-    store = desk.store(account, quota="10")
-    return account, store, desk.person(account, "manager", store)
-
-
-@pytest.fixture
 def eleven(desk: World, shop):
     """The company's ElevenLabs with two priced models and three voices."""
     account = shop[0]

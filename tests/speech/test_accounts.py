@@ -155,8 +155,8 @@ def test_each_account_has_its_own_voices_models_and_rates(town, world, shop, fak
         town.list()
         companys, own = (_offer(town, store) for store in (other, shop.store))
         assert (companys.list_of, own.list_of) == (None, shop.store)
-        ours = {voice.id for voice in catalogue.voices(town.admin, "elevenlabs", list_of=own.list_of)}
-        theirs = {voice.id for voice in catalogue.voices(town.admin, "elevenlabs")}
+        ours = {voice.id for voice in catalogue.voices(town.admin, shop.account, "elevenlabs", list_of=own.list_of)}
+        theirs = {voice.id for voice in catalogue.voices(town.admin, shop.account, "elevenlabs")}
         assert theirs - ours == {vendor.ORDINARY}
         assert catalogue.model(town.admin, "elevenlabs", "eleven_v3", other)
         with pytest.raises(InvalidInput):
@@ -186,8 +186,8 @@ def test_people_of_another_store_do_not_see_its_voices(town, world, shop):
     town.account(shop.store)
     town.list()
     stranger = world.as_person(world.person(shop.account, "manager", world.store(shop.account)))
-    assert catalogue.voices(stranger, "elevenlabs", list_of=shop.store) == []
-    assert catalogue.voices(shop.database, "elevenlabs", list_of=shop.store) != []
+    assert catalogue.voices(stranger, shop.account, "elevenlabs", list_of=shop.store) == []
+    assert catalogue.voices(shop.database, shop.account, "elevenlabs", list_of=shop.store) != []
 
 
 def test_a_removed_account_takes_its_voices_along(town, world, shop):

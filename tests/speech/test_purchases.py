@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from services import desks
 from services.errors import AppError, ModelPaused, PriceMissing, PurchaseUnclear, StorageFull
@@ -87,7 +88,7 @@ def test_the_list_of_voices_comes_with_multipliers_and_models(shop):
     (offer,) = [o for o in catalogue.offers(shop.database, shop.account) if o.name == "elevenlabs"]
     assert offer.state.ready
     assert {m.id: m.multiplier for m in offer.models}["eleven_flash_v2_5"] == Decimal("0.5")
-    rates = {v.id: v.multiplier for v in catalogue.voices(shop.database, "elevenlabs")}
+    rates = {v.id: v.multiplier for v in catalogue.voices(shop.database, shop.account, "elevenlabs")}
     assert rates[vendor.ORDINARY] == 1
     assert rates[vendor.UNKNOWN] is None
 
@@ -220,6 +221,33 @@ def test_a_lost_call_of_a_job_that_was_cancelled_is_reconciled(world, shop, fold
     assert _reconciled(world, run) == ["recovered"]
     vendor.assert_books_equal_the_bill(world, fake)
     kill.assert_nothing_lost(world, folder)
+
+
+def test_a_hundred_absences_of_one_day_do_not_keep_a_late_item_from_its_turn(world, shop, fake, run):
+    fake.misbehave("text-to-speech", "lost")
+    fake.misbehave("history", "error", times=None)
+    job_id = vendor.order(world, shop.store, shop.manager, LINE)
+    assert run()["status"] == "pending"
+    queue.cancel(shop.database, job_id)
+    (purchase,) = world.rows("select id from public.purchases")
+    world.as_worker().call("refuse_purchase", p_purchase_id=purchase["id"], p_error="Not listed.", p_absent=True)
+    _earlier_absences(world, shop.store, purchase["id"], 101)
+    fake.behave()
+    world.job("reconcile")
+    assert run("reconcile")["result"] == {"refused": 101, "recovered": 1}
+    vendor.assert_books_equal_the_bill(world, fake)
+
+
+def _earlier_absences(world, store, purchase_id, count):
+    """Calls like that one for other words, which the vendor never got."""
+    words = vendor.wanted("Never heard.").as_json()
+    changes = {"job_id": str(world.job("speech", store, input=Jsonb(words), status="cancelled"))}
+    world.execute(
+        "insert into public.purchases select (jsonb_populate_record(p, %s || jsonb_build_object("
+        " 'id', gen_random_uuid(), 'created_at', p.created_at - interval '1 hour'))).*"
+        " from public.purchases p cross join generate_series(1, %s) where p.id = %s",
+        Jsonb(changes), count, purchase_id,
+    )  # fmt: skip
 
 
 def test_a_found_answer_is_booked_although_its_file_finds_no_room(world, shop, folder, fake, run, monkeypatch):

@@ -23,6 +23,7 @@ import jwt
 import psycopg
 from anyio import to_thread
 from psycopg.types.json import Jsonb
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -142,7 +143,9 @@ class Service:
     async def upload(self, request: Request) -> Response:
         caller = self.stack.caller(request)
         async with request.form() as form:
-            data, kind = await form["file"].read(), form["file"].content_type  # type: ignore[union-attr]
+            file = form["file"]
+            assert isinstance(file, UploadFile)
+            data, kind = await file.read(), file.content_type
         bucket, name = request.path_params["bucket"], request.path_params["name"]
         upload = Upload(bucket, name, len(data), kind or "", request.headers.get("x-upsert") == "true")
 

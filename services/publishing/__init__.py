@@ -1,0 +1,1 @@
+"""Publishing clips on the channels of social networks, through Postiz."""
