@@ -7,13 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from services import profiles
-from services.costs.reports import RANGES, Dashboard, StoreRow
+from services.costs.reports import RANGES, Dashboard, RecentClip, StoreRow
 from services.errors import AppError
 from services.profiles import Store
-from ui import charts, formats, session
+from ui import charts, clip_player, clip_upload, formats, session
 from ui.session import Operator
 
 person = session.require("admin", "manager", "finance")
+
+RECENT = 6  # clips
+STATES = {"completed": "Ready", "pending": "Being prepared", "processing": "Being prepared", "failed": "Failed"}
 
 
 def heading(store: Store | None) -> str:
@@ -123,19 +126,28 @@ def services_table(dashboard: Dashboard) -> None:
         st.dataframe(frame, hide_index=True, alt="Cost of each service, the dearest first")
 
 
-def recent_clips(dashboard: Dashboard, store: Store) -> None:
+def recent_clips(operator: Operator, dashboard: Dashboard, store: Store) -> None:
     with st.container(border=True):
         st.header("Recent clips")
         if not dashboard.recent_clips:
             st.info("No clips yet.", icon=":material/movie:")
             return
-        rows = [
-            (clip.name, clip.final_status.capitalize(), formats.moment(clip.created_at, store.timezone))
-            for clip in dashboard.recent_clips
-        ]
-        st.dataframe(
-            pd.DataFrame(rows, columns=["Clip", "Status", "Added"]), hide_index=True, alt="The latest ten clips"
-        )
+        clip_upload.style()
+        with st.container(key="clips_grid_recent"):
+            for clip in dashboard.recent_clips[:RECENT]:
+                recent_clip(operator, clip, store)
+
+
+def recent_clip(operator: Operator, clip: RecentClip, store: Store) -> None:
+    """Its picture, name and state; whoever may change clips gets from there to it."""
+    with st.container(key=f"recent_{clip.id}", gap="xsmall"):
+        st.html(clip_player.thumbnail(clip.id, clip.thumbnail_path, clip.final_status))
+        if operator.role == "finance":
+            st.markdown(formats.plain(clip.name))
+        else:
+            st.page_link("../pages/clips.py", label=formats.plain(clip.name), query_params={"clip": str(clip.id)})
+        state = STATES.get(clip.final_status, clip.final_status)
+        st.caption(f"{state} · {formats.moment(clip.created_at, store.timezone)}")
 
 
 def store_table(rows: list[StoreRow], slugs: dict[UUID, str], range_name: str) -> None:
@@ -200,7 +212,7 @@ def show(operator: Operator) -> None:
         with left:
             services_table(dashboard)
         with right:
-            recent_clips(dashboard, store)
+            recent_clips(operator, dashboard, store)
     else:
         services_table(dashboard)
     zone = store.timezone if store else operator.timezone

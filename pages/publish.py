@@ -19,13 +19,17 @@ def show(operator: Operator) -> None:
     desk = posts.desk(operator.database, store.id, limit=1)
     outlook = posts.outlook(operator.database, store.id)
     post_account.health(operator, store, desk.channels, outlook)
+    if st.query_params.get("practice"):
+        st.info("A real post's link leads to the network. This one was for practice.", icon=":material/school:")
     part = st.segmented_control(
         "Part", PARTS, default=_first_part(desk), required=True, key="post_part", bind="query-params",
         label_visibility="collapsed",
     )  # fmt: skip
     if part == "Posts":
         post_list.show(operator, store, desk)
-    elif post_account.connected(operator, outlook, desk.channels):
+    elif post_account.connected(
+        operator, outlook, [x for x in desk.channels if x.credential_id == outlook.credential_id]
+    ):
         post_drafts.show(operator, store, desk)
         post_composer.show(operator, store, desk, outlook)
 

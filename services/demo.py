@@ -12,6 +12,7 @@ from services.database.connect import doors, local_doors
 from services.database.door import Database
 from services.database.door import Row as TableRow
 from services.demo_data import ACCOUNT_ID
+from services.demo_films import Film
 from services.demo_history import Row
 from services.demo_rows import rows
 from services.jobs import queue
@@ -19,6 +20,8 @@ from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
 from services.speech import registry
 from services.speech.provider import Line, VoiceSettings
+
+FILMS = 3  # clips of each store that have one; 1 s of a processor each
 
 
 class DemoState(BaseModel):
@@ -88,12 +91,36 @@ def load(context: Context) -> Outcome:
     assets = company["speech_assets"]
     for number, asset in enumerate(assets, start=1):
         context.check()
-        context.progress(0.1 + 0.7 * number / len(assets), f"Speaking line {number} of {len(assets)}")
+        context.progress(0.1 + 0.6 * number / len(assets), f"Speaking line {number} of {len(assets)}")
         asset.update(_record(context, asset))
+    for number in range(FILMS):
+        context.check()
+        context.progress(0.7 + 0.15 * number / FILMS, f"Drawing film {number + 1} of {FILMS}")
+        _show(context, Film(f"film {number}"), _newest_clips(company["clips"], number))
     context.progress(0.85, "Saving it")
     context.check()
     context.database.call("load_demo", p_account_id=ACCOUNT_ID, p_rows=company)
     return {"account_id": str(ACCOUNT_ID)}
+
+
+def _newest_clips(clips: list[Row], number: int) -> list[Row]:
+    """Each store's newest clip but `number` that is done: the ones to play and to post."""
+    done = [clip for clip in clips if clip["final_status"] == "completed"]
+    stores = {clip["profile_id"]: [c for c in done if c["profile_id"] == clip["profile_id"]] for clip in done}
+    return [sorted(mine, key=lambda clip: clip["created_at"])[-1 - number] for mine in stores.values()]
+
+
+def _show(context: Context, film: Film, clips: list[Row]) -> None:
+    """Store the film and its picture for each of these clips, and say so in their rows."""
+    for clip in clips:
+        name = f"{ACCOUNT_ID}/{clip['profile_id']}/{clip['id']}"
+        clip |= {
+            "media_type": "video", "media_path": f"clips/{name}.mp4", "thumbnail_path": f"thumbnails/{name}.jpg",
+            "bytes": len(film.data), "width": film.width, "height": film.height, "duration_seconds": film.seconds,
+            "has_sound": False,
+        }  # fmt: skip
+        context.media.write(clip["media_path"], film.data)
+        context.media.write(clip["thumbnail_path"], film.thumbnail)
 
 
 def _record(context: Context, asset: Row) -> Row:

@@ -15,10 +15,11 @@ from services import clips, video
 from services.clips import UploadedSource, UploadTarget
 from services.config import settings
 from services.database.connect import doors
-from services.errors import InvalidInput, StorageFull
+from services.errors import InvalidInput, NotAllowed, StorageFull
 from services.identity import Person
 from services.logs import tag
 from services.media.connect import media_of
+from services.media.door import Media
 from services.media.folder import NO_ROOM
 
 log = logging.getLogger(__name__)
@@ -77,9 +78,17 @@ class Draft:
         path = clips.upload_path(self._target.account_id, order.profile_id, order.clip_id, self.kind.ending)
         with _room():
             self._file.seek(0)
-        media_of(person).write(path, self._file)
+        self._store(media_of(person), path)
         source = UploadedSource(path=path, name=order.name, bytes=self.bytes, media_type=self.kind.media_type)
         return clips.add(person.database, order.profile_id, order.project_id, order.title, source)
+
+    def _store(self, media: Media, path: str) -> None:
+        """In the cloud nobody replaces a file: that of an earlier try, whose clip was not made, is as good."""
+        try:
+            media.write(path, self._file)
+        except NotAllowed:
+            if not media.exists(path) or media.size(path) != self.bytes:
+                raise
 
 
 def begin(person: Person, order: Order) -> UploadTarget:

@@ -253,18 +253,55 @@ def forget_power_cuts(server: embedded.Server) -> None:
     """A test's server may lose its data with the machine; without waiting for the disk it stops 20 s earlier."""
     with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
         admin.execute("alter system set fsync = off")
+        admin.execute("alter system set full_page_writes = off")
         admin.execute("select pg_reload_conf()")
+
+
+def make_database(server: embedded.Server, name: str, template: str) -> None:
+    """Copying the template's files takes a third of the time of writing them to the log, the server's usual way."""
+    command = "create database {} template {} strategy file_copy"
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL(command).format(sql.Identifier(name), sql.Identifier(template)))
+
+
+def drop_database(server: embedded.Server, name: str) -> None:
+    """Raises `psycopg.errors.ObjectInUse` where somebody stays connected for 5 s."""
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
+
+
+# Waits for whoever still writes. Triggers stay out: history is append only. Deleting takes 10 ms; truncating 200 ms.
+EMPTY = """
+do $$
+declare
+    tables text[] := array(
+        select format('%I.%I', schemaname, tablename) from pg_catalog.pg_tables
+        where schemaname in ('public', 'private', 'auth') order by 1);
+    name text;
+begin
+    set local session_replication_role = replica;
+    execute 'lock table ' || array_to_string(tables, ', ') || ' in share row exclusive mode';
+    foreach name in array tables loop
+        if pg_relation_size(name::regclass) > 0 then
+            execute 'delete from ' || name;
+        end if;
+    end loop;
+    perform setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    from pg_catalog.pg_sequences where last_value is not null;
+end $$
+"""
+
+
+def empty(admin: psycopg.Connection[Any]) -> None:
+    """Delete every row of the product's tables, as the superuser."""
+    admin.execute(EMPTY)
 
 
 @contextmanager
 def fresh_world(server: embedded.Server, template: str, connections: int = 20) -> Iterator[World]:
-    """A world that the tests of a module share; each of them makes its own company.
-
-    To make its database takes 0.4 s; it is dropped with the server's folder.
-    """
+    """A world that the tests of a module share; each of them makes its own company."""
     name = f"m_{uuid4().hex[:12]}"
-    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+    make_database(server, name, template)
     doors = Doors(
         open_pool(server.url("clipdesk_app", name), connections),
         open_pool(server.url("clipdesk_worker", name), connections),
@@ -274,6 +311,7 @@ def fresh_world(server: embedded.Server, template: str, connections: int = 20) -
         yield world
     finally:
         world.close()
+        drop_database(server, name)
 
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the real one takes 0.2 s a password on two cores

@@ -1,24 +1,34 @@
-"""One server a test process, one database a test, cloned from a template that the migrations built."""
+"""One server a test process; each test begins with an empty database of the schema that the migrations built."""
 
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from services.database import embedded
 from services.database.connect import Doors
 from services.database.migrate import migrate
 from services.database.postgres import open_pool
-from tests.builders import World, forget_power_cuts, fresh_world, installed
+from tests.builders import World, drop_database, empty, forget_power_cuts, fresh_world, installed, make_database
 from tests.fakes.supabase.storage import SHIM
 
 TEMPLATE = "clipdesk_template"
 CLOUD_TEMPLATE = "clipdesk_cloud_template"
+
+# Every change of the schema writes a row of one of these: a newer one, or one fewer.
+CATALOGS = ("attrdef", "attribute", "class", "constraint", "db_role_setting", "default_acl", "enum", "event_trigger",
+            "extension", "index", "namespace", "policy", "proc", "rewrite", "trigger", "type")  # fmt: skip
+SHAPE = "select " + ", ".join(f"(select (count(*), max(xmin::text::bigint)) from pg_{name})::text" for name in CATALOGS)
+DISCONNECT = (
+    "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +50,7 @@ def server(short_folder: Path) -> Iterator[embedded.Server]:
 
 @pytest.fixture(scope="session")
 def template(server: embedded.Server) -> str:
-    _create(server, TEMPLATE, "template0")
+    make_database(server, TEMPLATE, "template0")
     _migrate(server, TEMPLATE)
     return TEMPLATE
 
@@ -48,20 +58,61 @@ def template(server: embedded.Server) -> str:
 @pytest.fixture(scope="session")
 def cloud_template(server: embedded.Server, template: str) -> str:
     """A database as a Supabase project has it: `storage` is there before the migrations. `template` made the roles."""
-    _create(server, CLOUD_TEMPLATE, "template0")
+    make_database(server, CLOUD_TEMPLATE, "template0")
     with psycopg.connect(server.url("postgres", CLOUD_TEMPLATE), autocommit=True) as admin:
         admin.execute(SHIM.read_text("utf-8"))
     _migrate(server, CLOUD_TEMPLATE)
     return CLOUD_TEMPLATE
 
 
+@dataclass
+class Reused:
+    """A database that is emptied after each test, or dropped where the test changed more than rows."""
+
+    server: embedded.Server
+    template: str
+    name: str = ""
+    shape: Any = None  # of the schema, as it was made
+
+    def take(self) -> str:
+        """The name of a database without rows."""
+        if not self.name:
+            self.name = f"t_{uuid4().hex[:12]}"
+            make_database(self.server, self.name, self.template)
+            with self._connect() as admin:
+                self.shape = admin.execute(SHAPE).fetchone()
+        return self.name
+
+    def give_back(self) -> None:
+        with self._connect() as admin:
+            admin.execute(DISCONNECT)
+            kept = admin.execute(SHAPE).fetchone() == self.shape
+            if kept:
+                empty(admin)
+        if not kept:
+            self.drop()
+
+    def drop(self) -> None:
+        if self.name:
+            drop_database(self.server, self.name)
+            self.name = ""
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.server.url("postgres", self.name), autocommit=True)
+
+
+@pytest.fixture(scope="module")
+def reused(server: embedded.Server, template: str) -> Iterator[Reused]:
+    made = Reused(server, template)
+    yield made
+    made.drop()
+
+
 @pytest.fixture
-def database(server: embedded.Server, template: str) -> Iterator[str]:
-    """The name of a fresh database of this product's schema."""
-    name = f"t_{uuid4().hex[:12]}"
-    _create(server, name, template)
-    yield name
-    _execute(server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+def database(reused: Reused) -> Iterator[str]:
+    """The name of an empty database of this product's schema."""
+    yield reused.take()
+    reused.give_back()
 
 
 @pytest.fixture
@@ -96,17 +147,5 @@ def shared_desk(shared_world: World, tmp_path: Path) -> Iterator[World]:
         yield shared_world
 
 
-def _create(server: embedded.Server, name: str, template: str) -> None:
-    _execute(
-        server,
-        sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)),
-    )
-
-
 def _migrate(server: embedded.Server, name: str) -> None:
     migrate(server.url("postgres", name), {login: server.passwords[login] for login in embedded.LOGINS})
-
-
-def _execute(server: embedded.Server, statement: sql.Composed) -> None:
-    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as connection:
-        connection.execute(statement)

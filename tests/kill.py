@@ -1,5 +1,6 @@
 """Real worker processes that can be killed at a named place or at any moment, and what must hold afterwards."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from services.config import ROOT, Settings
 from services.database.embedded import Server
 from services.jobs.context import Claimed, Context
 from services.jobs.periodic import PERIODS, Calendar
-from services.jobs.worker import Worker
+from services.jobs.worker import Worker, main
 from services.media.folder import Folder
 from services.speech import generation
 from tests.builders import World, speech
@@ -25,6 +26,10 @@ LEASE = 0.5  # seconds: short enough to wait for; on a busy machine heartbeats m
 LONG_LEASE = 60.0  # seconds: outlasts any test; `expire` ends it
 NOTHING_PERIODIC: dict[str, int] = {}
 PATIENCE = 30.0  # seconds until a test gives up waiting
+
+# Processes forked in milliseconds from one that has the modules but no threads or connections.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["pytest", "elevenlabs.client", "services.jobs.worker", "tests.costs.bidder"])
 
 
 def options(**values: Any) -> Settings:
@@ -57,11 +62,11 @@ def quiet(world: World) -> None:
             world.job(kind, slot=str(number), status="completed")
 
 
-def process(
+def environment(
     server: Server, database: str, media: Path, kill_at: str | None = None, lease: float = LEASE
-) -> "subprocess.Popen[bytes]":
-    """A worker process; `kill_at` as services/jobs/checkpoints.py says, such as "written:1"."""
-    environment = {
+) -> dict[str, str]:
+    """Settings of a worker process; `kill_at` as services/jobs/checkpoints.py says, such as "written:1"."""
+    return {
         **os.environ,
         "DATABASE_URL": server.url("clipdesk_app", database),
         "DATABASE_WORKER_URL": server.url("clipdesk_worker", database),
@@ -71,7 +76,39 @@ def process(
         "JOB_POLL_SECONDS": "0.05",
         "CLIPDESK_KILL_AT": kill_at or "",
     }
-    return subprocess.Popen([sys.executable, "-m", "services.jobs.worker"], env=environment, cwd=ROOT)
+
+
+def program(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """The worker as an operator starts it."""
+    return subprocess.Popen([sys.executable, "-m", "services.jobs.worker"], env=settings, cwd=ROOT)
+
+
+class Forked:
+    """A worker process like `program`'s, from one that has imported everything: that alone takes 1.5 s."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self._process = FORKS.Process(target=_become, args=(settings,))
+        self._process.start()
+
+    def wait(self, timeout: float) -> int | None:
+        """How it ended, 0 or minus the signal; None: it goes on after `timeout` seconds."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _become(settings: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(settings)
+    os.chdir(ROOT)
+    sys.exit(main())
+
+
+def process(server: Server, database: str, media: Path, kill_at: str | None = None, lease: float = LEASE) -> Forked:
+    """A worker process; its settings are as `environment` says."""
+    return Forked(environment(server, database, media, kill_at, lease))
 
 
 def die_at(place: str, server: Server, database: str, media: Path) -> None:
@@ -84,7 +121,7 @@ def die_at(place: str, server: Server, database: str, media: Path) -> None:
 
 
 @contextmanager
-def processes(count: int, server: Server, database: str, media: Path) -> "Iterator[list[subprocess.Popen[bytes]]]":
+def processes(count: int, server: Server, database: str, media: Path) -> Iterator[list[Forked]]:
     """Worker processes; those that are in the list at the end are killed."""
     workers = [process(server, database, media) for _ in range(count)]
     try:
@@ -94,9 +131,9 @@ def processes(count: int, server: Server, database: str, media: Path) -> "Iterat
             kill(worker)
 
 
-def kill(worker: "subprocess.Popen[bytes]") -> None:
+def kill(worker: Forked) -> None:
     worker.kill()
-    worker.wait(PATIENCE)
+    assert worker.wait(PATIENCE) is not None
 
 
 def wait_until(holds: Callable[[], Any], what: str) -> Any:

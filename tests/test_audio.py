@@ -98,6 +98,16 @@ def test_sound_too_short_to_measure_keeps_its_level(fmt, samples):
         assert 0.05 < peak(data) < 0.2
 
 
+def test_it_is_told_where_each_part_is_heard():
+    spans = []
+    parts = [wav(tone(1.0)), wav(np.zeros(SECOND, np.float32)), wav(tone(2.0)), wav(tone(0.5))]
+    seconds = audio.join(iter(parts), "wav", io.BytesIO(), spans)
+    lengths = [end - start for start, end in spans]
+    assert lengths == pytest.approx([1.0, 0.0, 2.0, 0.5], abs=0.05)
+    assert spans[2][0] - spans[0][1] == pytest.approx(audio.PAUSE - 2 * audio.MARGIN, abs=0.002)
+    assert spans[-1][1] == pytest.approx(seconds, abs=0.001)
+
+
 def test_silence_stays_silent(fmt):
     _, data = joined([wav(np.zeros(2 * SECOND, np.float32))], fmt)
     assert audio.loudness(data) == audio.SILENT

@@ -124,6 +124,7 @@ WRONG = [
     ("JOB_LEASE_SECONDS", "nan"), ("JOB_POLL_SECONDS", "-1"), ("JOB_POLL_SECONDS", "61"), ("SWEEP_HOURS", "-0.1"),
     ("SWEEP_HOURS", "inf"), ("LOG_LEVEL", "loud"), ("ELEVENLABS_API_KEY", "hunter2\nx"),
     ("ELEVENLABS_API_KEY", "hunter2 ключ"), ("ELEVENLABS_URL", "ftp://hunter2"), ("ELEVENLABS_SECONDS", "0"),
+    ("UPLOAD_MB", "0"), ("UPLOAD_MB", "1025"), ("UPLOADS_AT_ONCE", "0"), ("UPLOADS_AT_ONCE", "17"),
     ("POSTIZ_API_URL", "ftp://hunter2"), ("POSTIZ_API_KEY", "hunter2\nx"), ("POSTIZ_API_KEY", "hunter2 ключ"),
     ("GEMINI_URL", "ftp://hunter2"), ("ALLOW_PRIVATE_ADDRESSES", "perhaps"), ("ELEVENLABS_SECONDS", "601"),
     ("ELEVENLABS_SECONDS", "soon"), ("ENGINE_SECONDS", "0"), ("ENGINE_SECONDS", "3601"),

@@ -26,6 +26,7 @@ from services.media.folder import Folder
 from services.publishing import connect, posts
 from services.speech import generation, registry
 from services.speech.generation import SpeechOrder
+from services.video.reading import facts
 from tests import kill
 from tests.builders import World, entry, fresh_world, installed
 
@@ -284,6 +285,15 @@ def test_after_a_kill_every_speech_has_its_audio_and_every_file_its_speech(made_
         assert len(data) == asset["bytes"]
         assert audio.probe_duration(data) == pytest.approx(float(asset["duration_seconds"]), abs=0.1)
     assert set(folder.list("speech", datetime.now(UTC) + timedelta(days=1))) == {a["media_path"] for a in assets}
+
+
+def test_each_store_has_clips_to_play_and_to_post(made_by_worker, folder):
+    clips = made_by_worker.rows("select * from public.clips where media_path is not null")
+    assert Counter(clip["profile_id"] for clip in clips) == dict.fromkeys({s.id for s in STORES}, demo.FILMS)
+    for clip in clips:
+        file = folder.path(clip["media_path"])
+        assert (facts(file).width, facts(file).seconds, clip["bytes"]) == (clip["width"], 4, file.stat().st_size)
+        assert folder.size(clip["thumbnail_path"]) > 1_000
 
 
 def test_jobs_and_speech_carry_the_hash_that_reuse_goes_by(made_by_worker):

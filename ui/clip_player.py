@@ -1,18 +1,29 @@
 """A clip's picture and its player, fetched through the gated addresses; the player only when somebody plays it."""
 
 from html import escape
+from uuid import UUID
 
 from services.clips import Clip
 
-NO_PICTURE = {"pending": "Waiting to be prepared", "processing": "Being prepared", "failed": "Not prepared"}
+NO_PICTURE = {
+    "pending": "Waiting to be prepared", "processing": "Being prepared", "failed": "Not prepared",
+    "completed": "No picture",
+}  # fmt: skip
 
 
 def picture(clip: Clip) -> str:
-    if clip.thumbnail_path:
-        inside = f'<img src="{_address("thumbnails", clip)}" alt="" loading="lazy">'
+    words = "Recording" if clip.media_type == "audio" else NO_PICTURE["completed"]
+    return thumbnail(clip.id, clip.thumbnail_path, clip.final_status, version=clip.version, words=words)
+
+
+def thumbnail(
+    clip_id: UUID, path: str | None, status: str, *, version: int = 1, words: str = NO_PICTURE["completed"]
+) -> str:
+    """A clip's picture, or why there is none; `words` are those of a finished clip."""
+    if path:
+        inside = f'<img src="/files/thumbnails/{clip_id}?v={version}" alt="" loading="lazy">'
     else:
-        words = "Recording" if clip.media_type == "audio" else "No picture"
-        inside = f"<span>{words if clip.final_status == 'completed' else NO_PICTURE[clip.final_status]}</span>"
+        inside = f"<span>{words if status == 'completed' else NO_PICTURE[status]}</span>"
     return f'<div class="clip-picture">{inside}</div>'
 
 
@@ -21,7 +32,7 @@ def player(clip: Clip) -> str:
     label = escape(clip.name, quote=True)
     address = _address("clips", clip)
     save = f'<a href="/files/clips/{clip.id}?download=1" download="{escape(clip.file_name, quote=True)}">Download</a>'
-    return f'<div class="clip-player">{_media(clip, address, label)}<br>{save}</div>'
+    return f'<div class="clip-player">{_media(clip, address, label)}{save}</div>'
 
 
 def _media(clip: Clip, address: str, label: str) -> str:

@@ -1,15 +1,17 @@
-/* The upload area of the Clips page. Each file is a POST of its own, two at a time; they go on while the person looks at
-   other pages, and the page is told when one has become a clip. */
+/* The upload area of the Clips page. Each file is a POST of its own, two at a time; they go on while the person looks
+   at other pages, and the page is told when one has become a clip. */
 (() => {
   "use strict";
 
   const AT_ONCE = 2;
   const MEGABYTE = 2 ** 20;
-  const SHOWN_AFTER_MS = 4000; // how long a finished file stays on the list
+  const SHOWN_AFTER_MS = 4000; // how long a finished file stays on the list, and its card may take
+  const TRIES = 4;
   const BROKEN = "The connection broke. Retry sends the file again.";
 
   function create() {
-    const items = []; // {id, file, address, state: waiting | sending | saving | done | failed, share, error, request, line}
+    // {id, file, address, state: waiting | sending | saving | done | failed, share, error, request, line}
+    const items = [];
     let area = null;
 
     function mount(place) {
@@ -46,7 +48,8 @@
       const { address, most } = area.place.dataset;
       for (const file of files) {
         const item = { id: randomId(), file, address, state: "waiting", share: 0 };
-        if (file.size > most * MEGABYTE) refuse(item, `${megabytes(file.size)} MB; ${most} MB is the most. Make it smaller.`);
+        const size = megabytes(file.size);
+        if (file.size > most * MEGABYTE) refuse(item, `${size} MB; ${most} MB is the most. Make it smaller.`);
         else if (file.size === 0) refuse(item, "The file is empty.");
         items.push(item);
       }
@@ -84,7 +87,7 @@
         item.state = "done";
         tell(`${item.file.name} was added.`);
         setTimeout(() => remove(item), SHOWN_AFTER_MS);
-        later(runPage);
+        later(() => runPage(item.id, TRIES));
       } else {
         fail(item, sentenceOf(request), request.status === 400 || request.status === 413);
       }
@@ -189,8 +192,11 @@
     return { mount };
   }
 
-  function runPage() {
+  // A click is lost while the page is connecting anew. A clip that the filters leave out never appears: some tries do.
+  function runPage(id, tries) {
+    if (!tries || document.querySelector(`.st-key-clip_card_${id}`)) return;
     document.querySelector(".st-key-clips_uploaded button")?.click();
+    setTimeout(() => runPage(id, tries - 1), SHOWN_AFTER_MS);
   }
 
   function element(name, values, ...children) {

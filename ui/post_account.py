@@ -32,15 +32,13 @@ def speaks(store: Store, outlook: Outlook, chosen: Sequence[PinnedChannel]) -> N
     st.markdown(f":material/campaign: Speaks as {names}, through {WHOSE.get(outlook.uses, 'the')} account at {where}.")
 
 
-def budget(store: Store, outlook: Outlook, wanted_at: datetime | None) -> bool:
-    """Requests needed, what is left this hour, when it is handed over; whether that is in time."""
+def budget(store: Store, outlook: Outlook, moment: datetime) -> bool:
+    """Requests needed, what is left this hour, when a post for `moment` is handed over; whether that is in time."""
     now = datetime.now(UTC)
     known = outlook.budget or Budget()
-    moment = wanted_at or now + timedelta(minutes=3)
-    last = outlook.handed_over(moment, now=now)
+    last = outlook.handed_over(moment, now)
     at = "at once" if last <= now + timedelta(seconds=30) else f"by {formats.moment(last, store.timezone)}"
-    waiting = len(outlook.waiting)
-    ahead = f" {waiting:,} posts on the same key wait as well." if waiting else ""
+    ahead = f" {outlook.waiting:,} posts on the same key wait as well." if outlook.waiting else ""
     st.caption(
         f"Needs 1 of {known.left(now):,} requests left this hour (of {known.allowance:,}); handed over {at}.{ahead}"
     )
@@ -91,8 +89,8 @@ def connected(operator: Operator, outlook: Outlook, channels: Sequence[PinnedCha
     """Whether the store can publish; else what to do first."""
     if outlook.credential_id is None:
         _first("No Postiz account is connected to this store.", operator)
-    elif not channels:
-        _first("No channel is pinned to this store.", operator)
+    elif not any(one.credential_id == outlook.credential_id for one in channels):
+        _first("No channel of this account is pinned to the store.", operator)
     else:
         return True
     return False

@@ -1,7 +1,7 @@
 """Write a post: clip, channels, words for each network, moment; checked before it is saved or ordered."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,7 +25,7 @@ def show(operator: Operator, store: Store, desk: Desk, outlook: Outlook) -> None
         _heading(editing.draft)
     clip = post_clip.choose(operator, store, editing.form, editing.draft.clip_id if editing.draft else None)
     forms.beside(f"{editing.form}.clip")
-    chosen = _channels(desk.channels, editing)
+    chosen = _channels(desk, outlook, editing)
     forms.beside(f"{editing.form}.channels")
     common = post_words.common(editing)
     if clip is None or not chosen:
@@ -38,7 +38,7 @@ def show(operator: Operator, store: Store, desk: Desk, outlook: Outlook) -> None
     forms.beside(f"{editing.form}.wanted_at")
     st.subheader("Before it goes out")
     post_account.speaks(store, outlook, chosen)
-    ready = _look(operator, store, editing, clip, said, wanted_at, outlook)
+    ready = _look(operator, store, editing, clip, said, wanted_at)
     _tell(problems)
     _ask_again(operator, store)
     _buttons(operator, store, editing, clip, said, wanted_at, ready=ready and valid and not problems)
@@ -50,8 +50,8 @@ def _editing(store: Store, desk: Desk) -> Editing:
     draft = next((one for one in desk.drafts if str(one.id) == asked), None)
     if asked and draft is None:
         st.warning("The draft in the address was ordered or deleted. This is a new post.", icon=":material/link_off:")
-    turn = st.session_state.get(f"post_turn_{store.id}", 0)
-    form = f"post_{store.id}_{draft.id if draft else 'new'}_{turn}"
+    name = f"post_{store.id}_{draft.id if draft else 'new'}"
+    form = f"{name}_{st.session_state.get(f'{name}_turn', 0)}"
     version = st.session_state.setdefault(f"{form}_version", draft.version if draft else 0)
     return Editing(form, draft, version)
 
@@ -70,7 +70,9 @@ def _leave() -> None:
 # What is said where ---------------------------------------------------------------------------------------------------
 
 
-def _channels(pinned: Sequence[PinnedChannel], editing: Editing) -> list[PinnedChannel]:
+def _channels(desk: Desk, outlook: Outlook, editing: Editing) -> list[PinnedChannel]:
+    """Chosen of those that belong to the account which speaks for the store."""
+    pinned = [one for one in desk.channels if one.credential_id == outlook.credential_id]
     names = {x.channel: f"{networks.label(x.identifier)} · {x.name}" for x in pinned}
     first = [id_ for id_ in editing.saved if id_ in names] or [x.channel for x in pinned if x.usable]
     picked = st.pills(
@@ -87,15 +89,15 @@ def _channels(pinned: Sequence[PinnedChannel], editing: Editing) -> list[PinnedC
 
 
 def _look(
-    operator: Operator, store: Store, editing: Editing, clip: Clip, said: Sequence[Words], wanted_at: datetime | None,
-    outlook: Outlook,
+    operator: Operator, store: Store, editing: Editing, clip: Clip, said: Sequence[Words], wanted_at: datetime | None
 ) -> bool:  # fmt: skip
     """The budget, and whether the same was or will be said; whether nothing of that stands against it."""
-    if outlook.credential_id is None:
-        return False
-    in_time = post_account.budget(store, outlook, wanted_at)
+    moment = wanted_at or datetime.now(UTC) + timedelta(minutes=3)
+    in_time = (
+        post_account.budget(store, posts.outlook(operator.database, store.id, moment), moment) or wanted_at is None
+    )
     found = posts.similar(
-        operator.database, store.id, clip.id, said, wanted_at or datetime.now().astimezone(),
+        operator.database, store.id, clip.id, said, moment,
         apart_from=editing.draft.id if editing.draft else None,
     )  # fmt: skip
     if not found:
@@ -167,7 +169,8 @@ def _known(editing: Editing) -> dict[str, Any]:
 
 def _do(operator: Operator, store: Store, editing: Editing, run: partial[posts.Saved], done: str) -> None:
     if forms.attempt(editing.form, partial(_told_of_others, editing, run)):
-        st.session_state[f"post_turn_{store.id}"] = st.session_state.get(f"post_turn_{store.id}", 0) + 1
+        name = editing.form.rpartition("_")[0]
+        st.session_state[f"{name}_turn"] = st.session_state.get(f"{name}_turn", 0) + 1
         _leave()
         session.forget_numbers(operator)
         st.toast(done, icon=":material/check:")

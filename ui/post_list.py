@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import get_args
+from uuid import UUID, uuid4
 
 import streamlit as st
 
@@ -100,13 +100,21 @@ def _live(operator: Operator, store: Store, desk: Desk, load: Callable[[], Desk]
             st.warning(str(exc), icon=":material/cloud_off:")
             return
         numbers(shown)
-        for _, bundle in groupby(shown.publications, key=lambda one: one.bundle_id):
-            _card(Setting(operator, store, shown), list(bundle))
+        for bundle in _bundles(shown):
+            _card(Setting(operator, store, shown), bundle)
         if desk.waiting and not shown.waiting:
             session.forget_numbers(operator)
             st.rerun()
 
     part()
+
+
+def _bundles(desk: Desk) -> list[list[Publication]]:
+    """Publications of one post stand together, where its first one stands: others may be due at the same moment."""
+    found: dict[UUID, list[Publication]] = {}
+    for one in desk.publications:
+        found.setdefault(one.bundle_id, []).append(one)
+    return list(found.values())
 
 
 def _empty(desk: Desk, *, filtered: bool) -> None:
@@ -137,7 +145,7 @@ def _card(page: Setting, bundle: list[Publication]) -> None:
             st.caption(_short(shared))
         for publication in bundle:
             _line(page, publication, "" if shared else publication.caption)
-        _again(page, [p for p in bundle if p.state in LOST])
+        _again(page, [p for p in bundle if p.state in LOST and not p.repeated])
 
 
 def _short(caption: str) -> str:
@@ -187,7 +195,7 @@ def _remarks(one: Publication) -> Iterable[str]:
 def _actions(page: Setting, one: Publication) -> None:
     if one.group == "wanted" or (one.state == "scheduled" and not one.withdrawing):
         _take_back(page, one)
-    elif one.state == "unconfirmed":
+    elif one.state == "unconfirmed" and not one.withdrawing:
         _decide(page, one)
 
 
@@ -198,10 +206,12 @@ def _take_back(page: Setting, one: Publication) -> None:
             if one.state == "scheduled"
             else "Nothing has been handed over yet: it is simply not sent."
         )
+        handed_over = one.state == "scheduled"
+        done = "Asked for: Postiz is told to forget it." if handed_over else "Taken back."
         if st.button("Take it back", key=f"back_{one.id}", type="primary"):
-            _act(page, f"post_{one.id}", lambda: posts.cancel(page.operator.database, one.id), "Taken back.")
+            _act(page, f"post_{one.id}", lambda: posts.cancel(page.operator.database, one.id), done)
         if st.button("Take back and write anew", key=f"anew_{one.id}", help="Its words come back as a draft."):
-            _act(page, f"post_{one.id}", lambda: _rewrite(page, one), "Taken back; its words are a draft now.")
+            _act(page, f"post_{one.id}", lambda: _rewrite(page, one), f"{done} Its words are a draft now.")
 
 
 def _rewrite(page: Setting, one: Publication) -> None:
@@ -221,23 +231,29 @@ def _decide(page: Setting, one: Publication) -> None:
         if st.button("Yes, it is live", key=f"live_{one.id}", type="primary"):
             _act(page, f"post_{one.id}", lambda: decide(live=True), "Noted: it is live.")
         if st.button("No, it is not there", key=f"absent_{one.id}"):
-            _act(page, f"post_{one.id}", lambda: decide(live=False), "Noted: it is not there.")
+            _act(page, f"post_{one.id}", lambda: decide(live=False), "Noted. Postiz is told to forget it.")
 
 
 def _again(page: Setting, lost: list[Publication]) -> None:
-    """What did not go out can be ordered anew, on the same channels."""
+    """What did not go out can be ordered anew; what somebody took back only where it is chosen."""
     if not lost:
         return
     bundle_id, form = lost[0].bundle_id, f"again_{lost[0].bundle_id}"
-    with st.popover(f"Post again ({len(lost)})" if len(lost) > 1 else "Post again", icon=":material/replay:"):
-        st.write("A new post with the same words on " + ", ".join(formats.plain(one.name) for one in lost) + ".")
+    names = {one.channel: f"{networks.label(one.identifier)} · {one.name}" for one in lost}
+    with st.popover("Post again", icon=":material/replay:"):
+        chosen = st.pills(
+            "A new post with the same words on", list(names), selection_mode="multi", format_func=names.__getitem__,
+            default=[one.channel for one in lost if one.state != "cancelled"], key=f"{form}_channels",
+        )  # fmt: skip
         wanted_at, valid = post_when.choose(form, page.store)
         forms.beside(f"{form}.wanted_at", f"{form}.")
+        new_id: UUID = st.session_state.setdefault(f"{form}_id", uuid4())  # one until it got through
 
         def order() -> None:
-            posts.repeat(page.operator.database, bundle_id, [one.channel for one in lost], wanted_at)
+            posts.repeat(page.operator.database, bundle_id, new_id, chosen, wanted_at)
+            del st.session_state[f"{form}_id"]
 
-        if st.button("Post it again", key=f"{form}_go", type="primary", disabled=not valid):
+        if st.button("Post it again", key=f"{form}_go", type="primary", disabled=not (valid and chosen)):
             _act(page, form, order, "Ordered again.")
 
 

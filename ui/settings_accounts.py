@@ -73,6 +73,8 @@ def _choice(operator: Operator, store: Store, provider: Provider, present: Uses,
 
 def _account(operator: Operator, store: Store | None, provider: Provider, saved: Credential | None) -> None:
     _state(operator, store, saved)
+    if saved and saved.practice:
+        return
     form = _form_of(operator, store, provider)
     if saved and st.button("Test the saved key", key=f"retest_{form}", icon=":material/network_check:"):
         if forms.attempt(f"retest_{form}", lambda: credentials.retest(operator.database, saved.id)):
@@ -95,8 +97,12 @@ def _state(operator: Operator, store: Store | None, saved: Credential | None) ->
     if saved is None:
         st.caption("No key is saved yet.")
         return
+    if saved.practice:
+        st.info("Practice account: nobody is billed, nothing leaves this machine.", icon=":material/school:")
+        return
     where = f" at {formats.plain(saved.shown_address)}" if saved.shown_address else ""
-    st.write(f"Key ••••{formats.plain(saved.last4)}{where}{'' if saved.enabled else ' · switched off'}")
+    whose = " · from the server's own settings" if saved.from_environment else ""
+    st.write(f"Key ••••{formats.plain(saved.last4)}{where}{whose}{'' if saved.enabled else ' · switched off'}")
     if saved.tested_at is None:
         st.caption("Never tested.")
         return

@@ -115,7 +115,7 @@ def _failing(plan: Planned, post: VendorPost, now: datetime, said: Sequence[Told
     sentence = _sentence(post, reasons)
     state, seconds = "scheduled", 300.0
     if any(one.kind == "unconfirmed" for one in reasons):
-        state, sentence, seconds = "unconfirmed", COULD_NOT_CONFIRM, _slowly(plan, now)
+        state, sentence, seconds = "unconfirmed", COULD_NOT_CONFIRM, slowly(plan, now)
     elif now - since >= ERROR_SETTLES or any(one.kind in ("disabled", "reconnect") for one in reasons):
         state = "failed"
     else:
@@ -155,7 +155,7 @@ def _waiting(plan: Planned, post: VendorPost, now: datetime) -> Reading:
 
 def _pause(state: str, plan: Planned, now: datetime) -> float:
     if state == "unconfirmed":
-        return _slowly(plan, now)
+        return slowly(plan, now)
     due = plan.due_at or now
     if plan.requests > 1 and due - now > 2 * LAST_LOOK:
         return (due - now - LAST_LOOK).total_seconds()
@@ -168,7 +168,7 @@ def following(due_at: datetime, now: datetime) -> float:
     return 60 - after if after < 0 else min(max(after / 2, 60.0), 3600.0)
 
 
-def _slowly(plan: Planned, now: datetime) -> float:
+def slowly(plan: Planned, now: datetime) -> float:
     """Seconds between two looks for what nobody can tell of: minutes at first, hours later, for a month."""
     age = now - (plan.due_at or now)
     if age > GIVEN_UP:
@@ -190,14 +190,14 @@ def _absent(plan: Planned, now: datetime, proves: bool) -> Reading:
             known | {"state": plan.state, "next_seconds": 300.0 if lists < LISTS - 1 else max(left, 30.0)}
         )
     state, error = _vanished(plan, since) if plan.vendor_post else _never_taken(plan, now)
-    return Reading.model_validate(known | {"state": state, "error": error, "next_seconds": _slowly(plan, now)})
+    return Reading.model_validate(known | {"state": state, "error": error, "next_seconds": slowly(plan, now)})
 
 
 def _unreadable(plan: Planned, now: datetime) -> Reading:
     past = plan.due_at is not None and plan.due_at <= now
     state = "unconfirmed" if plan.state == "sending" and past else plan.state
     known = {"id": plan.id, "absent_lists": plan.absent_lists, "absent_since": plan.absent_since}
-    return Reading.model_validate(known | {"state": state, "error": OTHER_ACCOUNT, "next_seconds": _slowly(plan, now)})
+    return Reading.model_validate(known | {"state": state, "error": OTHER_ACCOUNT, "next_seconds": slowly(plan, now)})
 
 
 def _never_taken(plan: Planned, now: datetime) -> tuple[str, str | None]:

@@ -67,6 +67,7 @@ class Publication(Model):
     published_at: datetime | None
     version: int = 0
     created_by: UUID | None = None
+    repeated: bool = False  # it was ordered again on the same channel
 
     @property
     def group(self) -> Group:
@@ -75,7 +76,7 @@ class Publication(Model):
     @property
     def withdrawing(self) -> bool:
         """Whether it is being taken back at the vendor right now."""
-        return self.state == "scheduled" and self.withdraw_requested_at is not None
+        return self.state in ("scheduled", "unconfirmed") and self.withdraw_requested_at is not None
 
     @property
     def key(self) -> tuple[datetime | None, UUID]:
@@ -171,20 +172,20 @@ class Account(Model):
 class Outlook(Model):
     """Whose account a store speaks through, what its key still takes this hour, and what waits for it.
 
-    `waiting`: the moments of all posts on the same key that are not handed over yet, other stores' included.
+    `waiting`: all posts on the same key that are not handed over yet, other stores' included; `ahead`: those of them
+    with a moment before the one that was asked about.
     """
 
     uses: Literal["own", "company", "none"]
     credential_id: UUID | None
     account: Account | None
     budget: Budget | None
-    waiting: list[datetime]
+    waiting: int
+    ahead: int
 
-    def handed_over(self, wanted_at: datetime, requests: int = 1, now: datetime | None = None) -> datetime:
-        """When the last of so many requests for posts at `wanted_at` will have been made."""
-        at = now or datetime.now(UTC)
-        ahead = sum(moment <= wanted_at for moment in self.waiting)
-        return finish(self.budget or Budget(), ahead, requests, at, wanted_at)
+    def handed_over(self, wanted_at: datetime, now: datetime | None = None) -> datetime:
+        """When a post for `wanted_at`, the moment that was asked about, will have been handed over."""
+        return finish(self.budget or Budget(), self.ahead, 1, now or datetime.now(UTC), wanted_at)
 
 
 class Similar(Model):
@@ -227,9 +228,9 @@ def desk(
     return Desk.model_validate(answer)
 
 
-def outlook(database: Database, profile_id: UUID) -> Outlook:
-    """Raises `NotFound`."""
-    return Outlook.model_validate(database.call("publishing_outlook", p_profile_id=profile_id))
+def outlook(database: Database, profile_id: UUID, wanted_at: datetime | None = None) -> Outlook:
+    """For a post at `wanted_at`. Raises `NotFound`."""
+    return Outlook.model_validate(database.call("publishing_outlook", p_profile_id=profile_id, p_wanted_at=wanted_at))
 
 
 def similar(
@@ -284,24 +285,12 @@ def order(
 ) -> Saved:
     """Have a post published at `wanted_at`; None: as soon as possible, which is 3 minutes from now.
 
-    Refuses what the key's allowance would hand over too late. Raises as `save_draft` does. What the networks ask of
-    captions and media is checked by `services.publishing.networks` before.
+    Refuses what the key's allowance would hand over too late, and what would make another post late. Raises as
+    `save_draft` does. What the networks ask of captions and media is checked by `services.publishing.networks` before.
     """
-    if wanted_at is not None:
-        _check_in_time(outlook(database, profile_id), wanted_at)
     saved = _save(database, profile_id, clip_id, words, wanted_at, bundle_id, version, copy_of, order=True)
     log.info("%s ordered post %s on %d channels for %s", tag(profile_id), saved.id, len(words), saved.wanted_at)
     return saved
-
-
-def _check_in_time(found: Outlook, wanted_at: datetime) -> None:
-    last = found.handed_over(wanted_at)
-    if (wanted_at - last).total_seconds() < SLACK_SECONDS:
-        raise InvalidInput(
-            "Postiz takes no more requests in time: this post could be handed over at "
-            f"{last:%H:%M} UTC at the earliest. Choose a later moment.",
-            "wanted_at",
-        )
 
 
 def _save(
@@ -341,15 +330,22 @@ def delete_draft(database: Database, bundle_id: UUID) -> None:
     database.call("delete_draft", p_bundle_id=bundle_id)
 
 
-def repeat(database: Database, bundle_id: UUID, channels: Sequence[str], wanted_at: datetime | None = None) -> UUID:
+def repeat(
+    database: Database, bundle_id: UUID, new_id: UUID, channels: Sequence[str], wanted_at: datetime | None = None
+) -> None:
     """Order what failed, was missed or taken back again, on these channels; None: as soon as possible.
 
-    Returns the new post's id. Raises as `order` does.
+    `new_id` names the new post: asked for twice, it is made once. Raises `Conflict` where it was ordered again before,
+    else as `order` does.
     """
-    answer = database.call(
-        "repeat_post", p_bundle_id=bundle_id, p_channels=list(channels), p_wanted_at=wanted_at, p_order=True
+    database.call(
+        "repeat_post",
+        p_bundle_id=bundle_id,
+        p_id=new_id,
+        p_channels=list(channels),
+        p_wanted_at=wanted_at,
+        p_order=True,
     )
-    return UUID(str(answer))
 
 
 def rewrite(database: Database, bundle_id: UUID, channels: Sequence[str]) -> UUID:
@@ -357,12 +353,16 @@ def rewrite(database: Database, bundle_id: UUID, channels: Sequence[str]) -> UUI
 
     It can be ordered once those are really gone.
     """
-    answer = database.call("repeat_post", p_bundle_id=bundle_id, p_channels=list(channels), p_replace=True)
-    return UUID(str(answer))
+    new_id = uuid4()
+    database.call("repeat_post", p_bundle_id=bundle_id, p_id=new_id, p_channels=list(channels))
+    return new_id
 
 
 def decide(database: Database, publication_id: UUID, *, live: bool, release_url: str = "") -> None:
-    """Say what a person saw on the network of a post that is unconfirmed. Raises `Conflict` when it is known by now."""
+    """Say what a person saw on the network of a post that is unconfirmed; raises `Conflict` when it is known by now.
+
+    What is not there is over with the publisher's next look into the vendor's list.
+    """
     address = release_url.strip()
     if address and not address.startswith(("https://", "http://")):
         raise InvalidInput("Type the post's whole address, beginning with https://.", "release_url")

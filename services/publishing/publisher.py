@@ -32,12 +32,12 @@ from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
 from services.logs import tag
 from services.media.door import Media
-from services.publishing import connect
+from services.publishing import connect, looking
 from services.publishing.lists import Lists, shown
 from services.publishing.strays import look_for_strays
 from services.publishing.upload import Beating
 from services.publishing.vendor import Created, Entry, Vendor
-from services.publishing.work import Bundle, Work
+from services.publishing.work import Bundle, Planned, Work
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,6 @@ WATCHED = timedelta(seconds=60)  # how old a look at an account's channels may b
 QUICK = 20.0  # seconds between the intent and the request: a process that slept longer does not send
 SHORTEST_WAIT, LONGEST_WAIT = 15.0, 600.0  # seconds between two tries
 LONGEST_BLIND = 120.0  # of a list: a post's moment may pass meanwhile
-LONGEST_LOOK = 3600.0  # of a list that only tells of what is over
 
 
 @dataclass(frozen=True)
@@ -112,15 +111,16 @@ class Publisher:
         except AppError as exc:
             if isinstance(exc, Unavailable) and not isinstance(exc, PublishingUnreachable | PublishingLimited):
                 raise  # the database: the lease runs out
-            self._wait(work, str(exc), now)
+            self._wait(work, str(exc), now, exc.seconds if isinstance(exc, PublishingLimited) else 0.0)
         except Exception:
             log.exception("%s bundle %s: unexpected", tag(work.bundle.profile_id), work.bundle.id)
             self._wait(work, "Something unexpected went wrong; the worker's log has the details.", now)
 
-    def _wait(self, work: Work, sentence: str, now: datetime | None) -> None:
+    def _wait(self, work: Work, sentence: str, now: datetime | None, seconds: float = 0.0) -> None:
+        """Try again later, at least `seconds` from now."""
         log.warning("%s bundle %s (%s): %s", tag(work.bundle.profile_id), work.bundle.id, work.task, sentence)
         try:
-            self._write("bundle_waits", work, now, p_seconds=_backoff(work), p_trouble=sentence)
+            self._write("bundle_waits", work, now, p_seconds=max(_backoff(work), seconds), p_trouble=sentence)
         except AttemptLost:
             log.info("%s bundle %s: somebody else has it now", tag(work.bundle.profile_id), work.bundle.id)
 
@@ -267,11 +267,15 @@ def _told(allowance: Allowance | None) -> dict[str, float] | None:
     return {"limit": allowance.limit, "remaining": allowance.remaining, "seconds": allowance.seconds}
 
 
+def _longest_blind(plan: Planned, now: datetime) -> float:
+    return looking.slowly(plan, now) if plan.state == "unconfirmed" else LONGEST_BLIND
+
+
 def _backoff(work: Work) -> float:
-    """Seconds: 30, 60, 120 … at most an hour for what nobody can tell of, and else never so long that it matters."""
+    """Seconds: 30, 60, 120 … never so long that it matters."""
     longest = LONGEST_WAIT
     if work.task == "read":
-        longest = LONGEST_BLIND if any(p.state != "unconfirmed" for p in work.publications) else LONGEST_LOOK
+        longest = min(_longest_blind(plan, work.now) for plan in work.publications)
     elif work.bundle.wanted_at > work.now:
         longest = min(longest, max((work.bundle.wanted_at - work.now).total_seconds() / 4, SHORTEST_WAIT))
     return min(30.0 * 2.0 ** min(work.bundle.tries, 10), longest)

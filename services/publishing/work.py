@@ -47,7 +47,6 @@ class Bundle(Model):
     """A clip at a moment on channels of one account. `media` is the vendor's own; `tries`: of the present step."""
 
     id: UUID
-    account_id: UUID
     profile_id: UUID
     credential_id: UUID | None
     wanted_at: datetime

@@ -1,12 +1,13 @@
 -- What people do with posts: write, order, change, take back, repeat, decide. The publisher's side is in publisher.sql.
 -- Locks: the bundle's row first, then its publications. The publisher takes them in the same order.
 
-alter table public.bundles add column copy_of uuid;        -- the bundle that this one takes the place of
+alter table public.bundles add column copy_of uuid;        -- the bundle that this one takes the place of, or repeats
+create index bundles_copies on public.bundles (copy_of) where copy_of is not null;
 alter table public.profile_channels
     add column rules    jsonb,                             -- of the vendor: {max_length, rules, settings, choices}
     add column rules_at timestamptz;
 
--- A post of a store in which the person works, locked.
+-- A post of a store in which the person works, locked. Of an archived store too: what is on its way can be taken back.
 create function private.my_bundle(p_bundle_id uuid) returns public.bundles language plpgsql set search_path = '' as $$
 declare
     v_bundle public.bundles;
@@ -15,7 +16,7 @@ begin
     where b.id = p_bundle_id and b.profile_id in (select private.my_profile_ids()) for no key update;
     if not found then
         perform private.fail('PT404', 'Post not found. It may have been deleted.');
-    elsif v_bundle.profile_id not in (select private.my_work_profile_ids()) then
+    elsif v_bundle.account_id not in (select private.my_account_ids('{admin,manager}')) then
         perform private.fail('PT403', 'Finance reads posts; a manager of the store or an admin can change them.');
     end if;
     return v_bundle;
@@ -95,7 +96,8 @@ begin
     perform private.my_clip_to_post(p_profile_id, p_clip_id, p_order);
     v_bundle := private.open_bundle(p_id, v_store, p_clip_id, p_version, p_copy_of);
     if p_order then
-        perform private.refuse_unfinished_original(v_bundle.copy_of);
+        perform private.refuse_open_original(
+            v_bundle.copy_of, array(select t ->> 'channel' from jsonb_array_elements(p_publications) t));
     end if;
     update public.bundles b
     set clip_id = p_clip_id, credential_id = v_credential, wanted_at = v_wanted,
@@ -110,6 +112,7 @@ begin
            v_wanted
     from private.post_channels(v_store, v_credential, p_publications) c;
     if p_order then
+        perform private.refuse_late(v_bundle);
         perform private.audit(v_store.account_id, 'post_ordered', null, p_profile_id, null, null, (
             select jsonb_build_object('clip', c.name, 'wanted_at', v_wanted, 'channels', (
                 select jsonb_agg(p.name order by p.name) from public.publications p where p.bundle_id = p_id))
@@ -160,14 +163,88 @@ begin
     end loop;
 end $$;
 
--- A post that takes another's place waits until that one is really gone.
-create function private.refuse_unfinished_original(p_bundle_id uuid) returns void language plpgsql set search_path = '' as $$
+-- A post that takes another's place, or repeats it, waits until that one is really gone from these channels.
+create function private.refuse_open_original(p_bundle_id uuid, p_channels text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+    v_state text;
 begin
-    if exists (select from public.publications p
-               where p.bundle_id = p_bundle_id and p.state in ('uploading', 'uploaded', 'sending', 'scheduled', 'unconfirmed')) then
-        perform private.fail('PT409', 'The post that this one takes the place of is still being taken back. Try again in a minute.');
+    select p.state into v_state from public.publications p
+    where p.bundle_id = p_bundle_id and p.channel = any (p_channels) and p.state not in ('failed', 'missed', 'cancelled')
+    order by p.state = 'published' desc limit 1;
+    if v_state = 'published' then
+        perform private.fail('PT409', 'The post that this one takes the place of went live before it could be taken back. '
+                                      'Delete it on the network itself, and write a new post if you still want this one.');
+    elsif found then
+        perform private.fail('PT409', 'The post that this one takes the place of is still on its way. Try again in a minute.');
     end if;
 end $$;
+
+-- Whether, and as what, these channels' posts were ordered again.
+create function private.is_repeated(p_bundle_id uuid, p_channels text[]) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (
+        select from public.bundles c join public.publications p on p.bundle_id = c.id
+        where c.copy_of = p_bundle_id and p.channel = any (p_channels)
+          and p.state in ('uploading', 'uploaded', 'sending', 'scheduled', 'published', 'unconfirmed'))
+$$;
+
+-- When the post of this place in the queue is handed over, at the latest: as services/publishing/budget.py says.
+create function private.handed_over(
+    p_budget private.send_budgets, p_place bigint, p_wanted_at timestamptz, p_now timestamptz
+) returns timestamptz language sql immutable set search_path = '' as $$
+    select case when p_place <= b.room then p_now
+                else case when b.opens = p_now then p_now + interval '3602 seconds' else b.opens end
+                     + ((p_place - greatest(b.room, 0) - 1) / b.share) * interval '3602 seconds' end
+    from (select case when p_budget.blocked_until > p_now then 0
+                      else greatest(coalesce(p_budget.allowance, 90)
+                                    - case when p_budget.window_ends > p_now then p_budget.used else 0 end, 0) end
+                 - case when p_wanted_at < coalesce(greatest(p_budget.window_ends, p_now), p_now) + interval '2 minutes'
+                             or coalesce(p_budget.window_ends, p_now) <= p_now and p_wanted_at < p_now + interval '3602 seconds'
+                        then 0 else coalesce(p_budget.allowance, 90) / 10 end as room,
+                 greatest(coalesce(p_budget.allowance, 90) - coalesce(p_budget.allowance, 90) / 10, 1) as share,
+                 greatest(p_budget.window_ends, p_budget.blocked_until, p_now) as opens) b
+$$;
+
+-- PT400 where this post, or one that was ordered before, would not be handed over a minute before its moment. The
+-- organization's budget is locked: of two who order at once, the second counts the first.
+create function private.refuse_late(p_bundle public.bundles) returns void language plpgsql set search_path = '' as $$
+declare
+    v_now    timestamptz := private.utc_now();
+    v_org    text := (select o.organization from private.credential_organizations o
+                      where o.credential_id = p_bundle.credential_id);
+    v_budget private.send_budgets;
+    v_late   record;
+begin
+    select * into v_budget from private.send_budgets s where s.organization = v_org for no key update;
+    select w.id, private.handed_over(v_budget, w.place, w.wanted_at, v_now) as at into v_late
+    from (select q.id, q.wanted_at, q.at_once, row_number() over (order by q.wanted_at, q.id) as place,
+                 count(*) filter (where q.id <> p_bundle.id) over (order by q.wanted_at, q.id) as place_before
+          from private.waiting_posts(p_bundle.credential_id, v_org) q) w
+    where w.wanted_at >= p_bundle.wanted_at and not w.at_once
+      and private.handed_over(v_budget, w.place, w.wanted_at, v_now) > w.wanted_at - interval '1 minute'
+      and (w.id = p_bundle.id
+           or private.handed_over(v_budget, w.place_before, w.wanted_at, v_now) <= w.wanted_at - interval '1 minute')
+    order by w.id = p_bundle.id desc, w.wanted_at limit 1;
+    if v_late.id = p_bundle.id then
+        perform private.fail('PT400', format(
+            'Postiz takes no more requests in time: this post could be handed over at %s UTC at the earliest. Choose a later '
+            'moment.', to_char(v_late.at at time zone 'UTC', 'HH24:MI')), '{"field": "wanted_at"}');
+    elsif v_late.id is not null then
+        perform private.fail('PT400', 'Postiz takes only so many requests an hour: with this post, one that was ordered '
+                                      'before would miss its moment. Choose a later one.', '{"field": "wanted_at"}');
+    end if;
+end $$;
+
+-- What waits for its turn on the same key, other stores' included.
+create function private.waiting_posts(p_credential_id uuid, p_organization text)
+returns table (id uuid, wanted_at timestamptz, at_once boolean) language sql stable set search_path = '' as $$
+    select b.id, b.wanted_at, b.at_once from public.bundles b
+    where b.step in ('upload', 'send')
+      and (b.credential_id = p_credential_id
+           or b.credential_id in (select o.credential_id from private.credential_organizations o
+                                  where o.organization = p_organization))
+$$;
 
 -- Take a publication back. Not handed over: at once. Handed over: the publisher deletes it at the vendor, which removes
 -- nothing from a network. Returns the state shown: cancelled, or withdrawing.
@@ -208,27 +285,25 @@ begin
     delete from public.bundles b where b.id = v_bundle.id;
 end $$;
 
--- Post the same again on these channels of a post, at another moment (null: a draft without one). Returns the new post's id.
-create function private.repeat_post(p_bundle_id uuid, p_channels text[], p_wanted_at timestamptz, p_order boolean, p_replace boolean)
-returns uuid language plpgsql security definer set search_path = '' as $$
+-- Post the same again on these channels of a post (p_order), at another moment (null: as soon as possible); or make a
+-- draft of it that takes its place. p_id names the new post: asked for twice, it is made once.
+create function private.repeat_post(p_bundle_id uuid, p_id uuid, p_channels text[], p_wanted_at timestamptz, p_order boolean)
+returns void language plpgsql security definer set search_path = '' as $$
 declare
     v_bundle public.bundles := private.my_bundle(p_bundle_id);
-    v_id     uuid := gen_random_uuid();
 begin
-    if p_order and exists (
-        select from public.publications p where p.bundle_id = p_bundle_id and p.channel = any (p_channels)
-          and p.state not in ('failed', 'missed', 'cancelled')) then
-        perform private.fail('PT409', 'Only what failed, was missed or taken back can be posted again like this.');
+    if p_order and private.is_repeated(p_bundle_id, p_channels) then
+        perform private.fail('PT409', 'It was ordered again before. Follow that post.');
     end if;
     perform private.save_post(
-        v_id, v_bundle.profile_id, v_bundle.clip_id, p_wanted_at,
+        p_id, v_bundle.profile_id, v_bundle.clip_id, p_wanted_at,
         (select jsonb_agg(jsonb_build_object('channel', p.channel, 'caption', p.caption, 'settings', p.settings) order by p.id)
          from public.publications p where p.bundle_id = p_bundle_id and p.channel = any (p_channels)),
-        0, p_order, case when p_replace then p_bundle_id end);
-    return v_id;
+        0, p_order, p_bundle_id);
 end $$;
 
--- A person looked at the network: what nobody could tell is live there, or is not.
+-- A person looked at the network: what nobody could tell is live there, or is not. What is not is taken back first, in case
+-- that it still waits at the vendor: the publisher ends it with its next look into the list.
 create function private.decide_publication(p_publication_id uuid, p_live boolean, p_release_url text) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -237,17 +312,20 @@ begin
     select * into v_one from public.publications p where p.id = p_publication_id;
     perform private.my_bundle(v_one.bundle_id);
     update public.publications p
-    set state = case when p_live then 'published' else 'missed' end, state_since = private.utc_now(),
+    set state = case when p_live then 'published' else p.state end,
+        state_since = case when p_live then private.utc_now() else p.state_since end,
         release_url = coalesce(nullif(btrim(p_release_url), ''), p.release_url),
-        published_at = case when p_live then p.due_at end,
-        error = case when p_live then null else 'It was looked for on the network by hand and is not there.' end
+        published_at = case when p_live then coalesce(p.due_at, private.utc_now()) end,
+        error = case when not p_live then 'Somebody looked: it is not there. Clipdesk makes sure that Postiz does not publish it '
+                                          'later; then it can be posted again.' end,
+        withdraw_requested_at = case when not p_live then private.utc_now() end
     where p.id = p_publication_id and p.state = 'unconfirmed';
     if not found then
         perform private.fail('PT409', 'What became of this post is known by now. Reload the page.');
     end if;
     perform private.audit(v_one.account_id, 'post_decided', v_one.name, v_one.profile_id, null,
                           jsonb_build_object('state', 'unconfirmed'),
-                          jsonb_build_object('state', case when p_live then 'published' else 'missed' end));
+                          jsonb_build_object('state', case when p_live then 'published' else 'not there' end));
 end $$;
 
 create function private.dismiss_stray(p_profile_id uuid, p_vendor_post text) returns void
@@ -276,6 +354,10 @@ begin
               and p.wanted_at is not null and (p_channel is null or p.channel = p_channel)
               and (p_before_at is null or (p.wanted_at, p.id) < (p_before_at, p_before_id))
             order by p.wanted_at desc, p.id desc limit least(p_limit, 200)),
+        again as (
+            select distinct c.copy_of, p.channel
+            from shown s join public.bundles c on c.copy_of = s.bundle_id join public.publications p on p.bundle_id = c.id
+            where p.state in ('uploading', 'uploaded', 'sending', 'scheduled', 'published', 'unconfirmed')),
         drafts as materialized (
             select b.* from public.bundles b
             where b.profile_id = p_profile_id
@@ -287,7 +369,8 @@ begin
         select jsonb_build_object(
             'publications', coalesce((
                 select jsonb_agg(to_jsonb(s) || jsonb_build_object(
-                           'trouble', b.trouble, 'version', b.version, 'created_by', b.created_by, 'copy_of', b.copy_of)
+                           'trouble', b.trouble, 'version', b.version, 'created_by', b.created_by, 'copy_of', b.copy_of,
+                           'repeated', exists (select from again a where a.copy_of = s.bundle_id and a.channel = s.channel))
                        order by s.wanted_at desc, s.id desc)
                 from shown s join public.bundles b on b.id = s.bundle_id), '[]'),
             'drafts', coalesce((
@@ -319,8 +402,8 @@ begin
 end $$;
 
 -- What the page needs to know before it orders: whose account speaks, and what its key still takes. Of other stores on the
--- same key only how many requests wait.
-create function private.publishing_outlook(p_profile_id uuid) returns jsonb
+-- same key only how many requests wait, and how many of them for a moment before p_wanted_at.
+create function private.publishing_outlook(p_profile_id uuid, p_wanted_at timestamptz) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
     v_store public.profiles;
@@ -342,15 +425,8 @@ begin
         'budget', (select jsonb_build_object('allowance', s.allowance, 'used', s.used, 'window_ends', s.window_ends,
                                              'blocked_until', s.blocked_until, 'refusals', s.refusals)
                    from private.send_budgets s where s.organization = v_org),
-        'waiting', coalesce((
-            select jsonb_agg(w.wanted_at order by w.wanted_at) from (
-                select b.wanted_at from public.bundles b
-                where b.credential_id in (
-                        select o.credential_id from private.credential_organizations o where o.organization = v_org
-                        union select v_use.credential_id)
-                  and exists (select from public.publications p
-                              where p.bundle_id = b.id and p.state in ('uploading', 'uploaded'))
-                order by b.wanted_at limit 5000) w), '[]'));
+        'waiting', (select count(*) from private.waiting_posts(v_use.credential_id, v_org)),
+        'ahead', (select count(*) from private.waiting_posts(v_use.credential_id, v_org) w where w.wanted_at <= p_wanted_at));
 end $$;
 
 -- What was or will be said of the same clip, or in the same words, on these channels within a week of a moment.
@@ -442,16 +518,15 @@ language sql set search_path = '' as $$ select private.cancel_publication(p_publ
 create function public.delete_draft(p_bundle_id uuid) returns void
 language sql set search_path = '' as $$ select private.delete_draft(p_bundle_id) $$;
 create function public.repeat_post(
-    p_bundle_id uuid, p_channels text[], p_wanted_at timestamptz default null, p_order boolean default false,
-    p_replace boolean default false
-) returns uuid language sql set search_path = '' as
-    $$ select private.repeat_post(p_bundle_id, p_channels, p_wanted_at, p_order, p_replace) $$;
+    p_bundle_id uuid, p_id uuid, p_channels text[], p_wanted_at timestamptz default null, p_order boolean default false
+) returns void language sql set search_path = '' as
+    $$ select private.repeat_post(p_bundle_id, p_id, p_channels, p_wanted_at, p_order) $$;
 create function public.decide_publication(p_publication_id uuid, p_live boolean, p_release_url text default null) returns void
 language sql set search_path = '' as $$ select private.decide_publication(p_publication_id, p_live, p_release_url) $$;
 create function public.dismiss_stray(p_profile_id uuid, p_vendor_post text) returns void
 language sql set search_path = '' as $$ select private.dismiss_stray(p_profile_id, p_vendor_post) $$;
-create function public.publishing_outlook(p_profile_id uuid) returns jsonb
-language sql stable set search_path = '' as $$ select private.publishing_outlook(p_profile_id) $$;
+create function public.publishing_outlook(p_profile_id uuid, p_wanted_at timestamptz default null) returns jsonb
+language sql stable set search_path = '' as $$ select private.publishing_outlook(p_profile_id, p_wanted_at) $$;
 create function public.similar_posts(
     p_profile_id uuid, p_clip_id uuid, p_publications jsonb, p_wanted_at timestamptz, p_except uuid default null
 ) returns jsonb language sql stable set search_path = '' as
@@ -468,12 +543,12 @@ grant execute on function
     private.save_post(uuid, uuid, uuid, timestamptz, jsonb, integer, boolean, uuid),
     public.cancel_publication(uuid), private.cancel_publication(uuid),
     public.delete_draft(uuid), private.delete_draft(uuid),
-    public.repeat_post(uuid, text[], timestamptz, boolean, boolean),
-    private.repeat_post(uuid, text[], timestamptz, boolean, boolean),
+    public.repeat_post(uuid, uuid, text[], timestamptz, boolean),
+    private.repeat_post(uuid, uuid, text[], timestamptz, boolean),
     public.decide_publication(uuid, boolean, text), private.decide_publication(uuid, boolean, text),
     public.dismiss_stray(uuid, text), private.dismiss_stray(uuid, text),
     public.publish_desk(uuid, text[], text, integer, timestamptz, uuid),
-    public.publishing_outlook(uuid), private.publishing_outlook(uuid),
+    public.publishing_outlook(uuid, timestamptz), private.publishing_outlook(uuid, timestamptz),
     public.similar_posts(uuid, uuid, jsonb, timestamptz, uuid), private.similar_posts(uuid, uuid, jsonb, timestamptz, uuid),
     public.request_channel_rules(uuid), private.request_channel_rules(uuid)
     to authenticated;

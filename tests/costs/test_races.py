@@ -1,14 +1,12 @@
 """Many at once for little money: never a cent too much, never a bid refused that would fit, whoever is killed."""
 
 import json
-import multiprocessing
 import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +17,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from services.errors import QuotaExceeded
+from tests import kill
 from tests.builders import World, entry, speech
 from tests.costs import bidder
 from tests.costs.conftest import OpenTill
@@ -28,14 +27,6 @@ BIDS, COVERED = 64, 20
 UNITS = Jsonb({"characters": 10})
 full = pytest.mark.full
 Connection = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Processes that start in milliseconds: forked from one that has the modules but no threads or connections."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tests.costs.bidder"])
-    return context
 
 
 @pytest.fixture
@@ -81,11 +72,11 @@ def test_two_stores_share_the_company_s_limit_to_the_cent(open_till: OpenTill, w
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(8, marks=full)])
 def test_from_four_processes_exactly_the_covered_bids_are_granted(
-    open_till: OpenTill, worker_url: str, processes: ForkServerContext, rounds: int
+    open_till: OpenTill, worker_url: str, rounds: int
 ) -> None:
     for _ in range(rounds):
         till = open_till("20")
-        with stampede(till, BIDS), ProcessPoolExecutor(4, processes) as pool:
+        with stampede(till, BIDS), ProcessPoolExecutor(4, kill.FORKS) as pool:
             shares = [requests_of(BIDS // 4) for _ in range(4)]
             bids = [pool.submit(bidder.bid, worker_url, till.store, "1", share, BIDS // 4) for share in shares]
         assert sum(sum(bid.result()) for bid in bids) == COVERED
@@ -134,9 +125,9 @@ def finish(workers: list[BaseProcess]) -> None:
     assert [worker.exitcode for worker in workers] == [0] * len(workers)
 
 
-def started(processes: ForkServerContext, target: Callable[..., None], *args: object) -> Callable[[], BaseProcess]:
+def started(target: Callable[..., None], *args: object) -> Callable[[], BaseProcess]:
     def start() -> BaseProcess:
-        process = processes.Process(target=target, args=args, daemon=True)
+        process = kill.FORKS.Process(target=target, args=args, daemon=True)
         process.start()
         return process
 
@@ -144,11 +135,9 @@ def started(processes: ForkServerContext, target: Callable[..., None], *args: ob
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(150, marks=full)])
-def test_killed_traders_sell_nothing_twice_and_lose_nothing(
-    open_till: OpenTill, worker_url: str, processes: ForkServerContext, kills: int
-) -> None:
+def test_killed_traders_sell_nothing_twice_and_lose_nothing(open_till: OpenTill, worker_url: str, kills: int) -> None:
     till, requests = open_till("20"), requests_of()
-    trader = started(processes, bidder.trade, worker_url, till.store, "1", requests)
+    trader = started(bidder.trade, worker_url, till.store, "1", requests)
     finish(storm(trader, 3, kills, 0.06))
     assert_sold(till, "1", COVERED, 0)
     sold = [row["request_id"] for row in till.entries()]
@@ -158,17 +147,17 @@ def test_killed_traders_sell_nothing_twice_and_lose_nothing(
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=full)])
 def test_jobs_ordered_and_worked_by_killed_processes_end_with_their_money_right(
-    open_till: OpenTill, worker_url: str, processes: ForkServerContext, kills: int
+    open_till: OpenTill, worker_url: str, kills: int
 ) -> None:
     till = open_till("0.60")
     world, person = till.world, till.world.person(till.account, "manager", till.store)
     texts = {name: f"{place:03d}".ljust(100, ".") for place, name in enumerate(requests_of())}  # three cents each
-    clerk = started(processes, bidder.enqueue, world.doors.app_pool.conninfo, person, till.store, texts)
+    clerk = started(bidder.enqueue, world.doors.app_pool.conninfo, person, till.store, texts)
     finish(storm(clerk, 2, kills // 2, 0.06))
     assert world.value("select count(*) from public.jobs where profile_id = %s", till.store) == COVERED
     assert_sold(till, "0.03", 0, COVERED)
 
-    workers = storm(started(processes, bidder.work, worker_url, 0.2), 2, kills, 0.06)
+    workers = storm(started(bidder.work, worker_url, 0.2), 2, kills, 0.06)
     open_jobs = "select count(*) from public.jobs where profile_id = %s and status in ('pending', 'running')"
     wait_until(lambda: world.value(open_jobs, till.store) == 0)
     for worker in workers:

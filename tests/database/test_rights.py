@@ -460,7 +460,7 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "cancel_publication": lambda own, aim: [{"p_publication_id": aim.things["publication"]}],
     "delete_draft": lambda own, aim: [{"p_bundle_id": aim.things["draft post"]}],
     "repeat_post": lambda own, aim: [
-        {"p_bundle_id": aim.things["unconfirmed post"], "p_channels": [aim.mark], "p_order": order}
+        {"p_bundle_id": aim.things["unconfirmed post"], "p_id": uuid4(), "p_channels": [aim.mark], "p_order": order}
         for order in (True, False)
     ],
     "decide_publication": lambda own, aim: [{"p_publication_id": aim.things["publication"], "p_live": True}],

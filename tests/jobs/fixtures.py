@@ -18,7 +18,7 @@ from services.jobs.handlers import Handler
 from services.jobs.periodic import Calendar
 from services.jobs.worker import Worker
 from services.media.folder import Folder
-from tests.builders import World, fresh_world
+from tests.builders import World, empty, fresh_world
 from tests.kill import options
 
 
@@ -40,13 +40,7 @@ def shared_world(server: Server, template: str) -> Iterator[World]:
 
 @pytest.fixture
 def world(shared_world: World) -> World:
-    tables = shared_world.rows(
-        "select format('%%I.%%I', schemaname, tablename) as name from pg_tables"
-        " where schemaname in ('public', 'private', 'auth')"
-    )
-    shared_world.execute("set session_replication_role = replica")  # no triggers: history is append only
-    shared_world.execute(f"truncate {', '.join(table['name'] for table in tables)}")
-    shared_world.execute("reset session_replication_role")
+    empty(shared_world.admin)
     return shared_world
 
 

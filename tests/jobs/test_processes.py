@@ -42,10 +42,13 @@ def test_many_claim_each_job_once(server, database, world):
 
 def test_a_worker_process_speaks_and_ends_on_sigterm(server, database, world, shop, folder, tmp_path):
     job_id = kill.order(world, shop.store, shop.manager, "Fresh bread at six.")
-    with kill.processes(1, server, database, tmp_path / "media") as (worker,):
-        (row,) = kill.wait_for_end(world, job_id)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(kill.PATIENCE) == 0
+    with kill.program(kill.environment(server, database, tmp_path / "media")) as worker:
+        try:
+            (row,) = kill.wait_for_end(world, job_id)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(kill.PATIENCE) == 0
+        finally:
+            worker.kill()
     assert (row["status"], row["error"]) == ("completed", None)
     kill.assert_nothing_lost(world, folder)
 

@@ -1,11 +1,13 @@
 """Open the desk as somebody, in Streamlit's own test runner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from services import identity
@@ -17,6 +19,14 @@ from ui import session
 
 SHELL = Path(__file__).parents[2] / "ui" / "shell.py"
 Opened = Callable[..., AppTest]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _look_for_components_once() -> Iterator[None]:
+    """The test runner reads the metadata of all installed packages for each page: two thirds of a test's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture

@@ -379,6 +379,20 @@ def test_a_suspended_store_says_why_and_takes_nothing(desk: World, open_page: Ca
     assert names(test) == ["Window"]
 
 
+def test_the_overview_leads_to_the_latest_clips(shop: Shop, open_page: Callable[..., AppTest]):
+    clip = shop.clip("Window", thumbnail_path="thumbnails/x.jpg")
+    shop.clip("Oven", final_status="failed", media_path=None)
+    where = slug(shop.world, shop.store)
+    test = open_page(shop.manager, "overview", where)
+    assert f'src="/files/thumbnails/{clip}?v=1"' in html(test)
+    assert "Failed · " in texts(test)
+    links = {link.proto.label: link.proto.query_string for link in test.get("page_link")}
+    assert links["Window"] == f"clip={clip}"
+    finance = open_page(shop.world.person(shop.account, "finance"), "overview", where)
+    assert "Window" in texts(finance)
+    assert "Window" not in {link.proto.label for link in finance.get("page_link")}
+
+
 def test_finance_does_not_see_it(shop: Shop, open_page: Callable[..., AppTest]):
     test = open_page(shop.world.person(shop.account, "finance"), "clips")
     assert "Your role does not open this page" in texts(test)

@@ -83,7 +83,10 @@ class TestOverview:
             "set_quota", p_account_id=account, p_profile_id=store, p_quota_usd="5", p_reason="start"
         )
         links = [(link.proto.label, link.proto.query_string) for link in open_page(admin).get("page_link")]
-        assert links == [("Speak a line", ""), ("Set a quota (done)", "part=Quotas"), ("Add a manager", "part=People")]
+        assert links == [
+            ("Speak a line", ""), ("Add a clip", ""), ("Connect Postiz", ""), ("Set a quota (done)", "part=Quotas"),
+            ("Add a manager", "part=People"),
+        ]  # fmt: skip
 
     def test_an_outage_is_said_and_not_shown_as_zero(self, desk: World, open_page, monkeypatch):
         account = desk.company()

@@ -173,9 +173,14 @@ def test_taking_back_and_posting_again(page, place: Shop) -> None:
     test = page(post_part="Posts")
     press(test, "Take it back")
     assert sorted(place.state(bundle_id).values()) == ["cancelled", "uploading"]
-    press(test, "Post it again")
+    again = next(button for button in test.button if button.label == "Post it again")
+    assert again.disabled, "nobody has chosen to post what was taken back"
+
+    place.world.execute("update public.publications set state = 'failed' where state = 'cancelled'")
+    test = press(page(post_part="Posts"), "Post it again")
     assert not test.exception
     assert place.world.value("select count(*) from public.bundles") == 2
+    assert "Post it again" not in [button.label for button in page(post_part="Posts").button]
 
 
 def test_a_person_says_what_they_saw(page, place: Shop) -> None:
@@ -183,8 +188,9 @@ def test_a_person_says_what_they_saw(page, place: Shop) -> None:
     test = page(post_part="Posts")
     press(test, "Yes, it is live")
     press(test, "No, it is not there")
-    states = place.world.rows("select state from public.publications order by 1")
-    assert [row["state"] for row in states] == ["missed", "published"]
+    seen = "select state, withdraw_requested_at is not null as asked from public.publications order by 1"
+    assert [tuple(row.values()) for row in place.world.rows(seen)] == [("published", False), ("unconfirmed", True)]
+    assert "Being taken back" in said(page(post_part="Posts"))
 
 
 def test_channels_that_need_somebody(page, place: Shop) -> None:
@@ -211,7 +217,7 @@ def test_strays_are_shown_and_hidden(page, place: Shop) -> None:
 
 def test_without_an_account_or_channels_the_page_says_what_to_do(page, place: Shop) -> None:
     place.world.execute("delete from public.profile_channels")
-    assert "No channel is pinned to this store" in said(page())
+    assert "No channel of this account is pinned to the store" in said(page())
     place.world.execute("update public.profile_credentials set enabled = false")
     assert "No Postiz account is connected" in said(page(place.admin))
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.database.door import Database
 from services.errors import AppError, Conflict, InvalidInput, NotAllowed, NotFound, StoreSuspended
 from services.publishing import posts
 from services.publishing.posts import Words
@@ -131,7 +132,7 @@ def test_strangers_finance_and_nobody_order_nothing_and_see_nothing(place: Shop,
             with pytest.raises(error):
                 posts.decide(door, publication.id, live=True)
             with pytest.raises(error):
-                posts.repeat(door, bundle_id, place.channels)
+                posts.repeat(door, bundle_id, uuid4(), place.channels)
     assert len(posts.desk(finance, place.store).publications) == 3
     assert posts.desk(neighbour.door, place.store).publications == []
     with pytest.raises(NotFound):
@@ -224,12 +225,36 @@ def test_only_a_draft_is_deleted(place: Shop) -> None:
 
 def test_what_failed_is_posted_again_as_a_new_post(place: Shop) -> None:
     bundle_id = order(place)
-    with pytest.raises(Conflict):
-        posts.repeat(place.door, bundle_id, place.channels)
+    again = uuid4()
+    with pytest.raises(Conflict, match="still on its way"):
+        posts.repeat(place.door, bundle_id, again, place.channels)
     place.set_state(bundle_id, "missed")
-    again = posts.repeat(place.door, bundle_id, place.channels[:2], soon(120))
+    posts.repeat(place.door, bundle_id, again, place.channels[:2], soon(120))
     assert set(place.state(again)) == set(place.channels[:2])
     assert set(place.state(bundle_id).values()) == {"missed"}
+    shown = posts.desk(place.door, place.store, group="failed").publications
+    assert {p.channel for p in shown if p.repeated} == set(place.channels[:2])
+
+
+def test_the_same_again_is_posted_once_whoever_clicks(place: Shop, shared_world: World) -> None:
+    bundle_id, one_click, refused = order(place), uuid4(), []
+    place.set_state(bundle_id, "failed")
+    colleague = shared_world.as_person(place.admin)
+
+    def click(door: Database, new_id: UUID) -> None:
+        try:
+            posts.repeat(door, bundle_id, new_id, place.channels, soon(120))
+        except Conflict as exc:
+            refused.append(exc)
+
+    clicks = [(place.door, one_click), (place.door, one_click), (colleague, uuid4()), (place.door, uuid4())]
+    threads = [threading.Thread(target=click, args=each) for each in clicks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    assert shared_world.value("select count(*) from public.bundles where copy_of = %s", bundle_id) == 1
 
 
 def test_a_rewrite_waits_until_the_original_is_gone(place: Shop) -> None:
@@ -239,10 +264,28 @@ def test_a_rewrite_waits_until_the_original_is_gone(place: Shop) -> None:
     (draft,) = posts.desk(place.door, place.store).drafts
     assert (draft.id, draft.copy_of) == (copy, original)
     again = {"bundle_id": copy, "version": draft.version}
-    with pytest.raises(Conflict, match="taken back"):
+    with pytest.raises(Conflict, match="still on its way"):
         posts.order(place.door, place.store, place.clip, words(place), soon(), **again)  # type: ignore[arg-type]  # keyword arguments of one call
+    place.set_state(original, "published")
+    with pytest.raises(Conflict, match="went live"):
+        posts.order(place.door, place.store, place.clip, words(place), soon(), **again)  # type: ignore[arg-type]  # as above
     place.set_state(original, "cancelled")
     posts.order(place.door, place.store, place.clip, words(place), soon(), **again)  # type: ignore[arg-type]  # as above
+
+
+def test_a_rewrite_of_one_channel_waits_for_that_one_only(place: Shop) -> None:
+    original = order(place)
+    place.set_state(original, "scheduled")
+    copy = posts.rewrite(place.door, original, place.channels[:1])
+    place.world.execute(
+        "update public.publications set state = 'cancelled' where bundle_id = %s and channel = %s",
+        original, place.channels[0],
+    )  # fmt: skip
+    posts.order(
+        place.door, place.store, place.clip, words(place, place.channels[0]), soon(), bundle_id=copy, version=1,
+        copy_of=original,
+    )  # fmt: skip
+    assert place.state(copy) == {place.channels[0]: "uploading"}
 
 
 def test_a_person_decides_what_nobody_could_tell(place: Shop) -> None:
@@ -257,7 +300,8 @@ def test_a_person_decides_what_nobody_could_tell(place: Shop) -> None:
         posts.decide(place.door, live.id, live=False)
     shown = {p.id: (p.state, p.release_url) for p in posts.desk(place.door, place.store).publications}
     assert shown[live.id] == ("published", "https://example.test/p/1")
-    assert shown[absent.id] == ("missed", None)
+    assert shown[absent.id] == ("unconfirmed", None)
+    assert [p.id for p in posts.desk(place.door, place.store).publications if p.withdrawing] == [absent.id]
 
 
 def test_the_same_clip_or_words_on_the_same_channel_within_a_week(place: Shop, shared_world: World) -> None:
@@ -294,8 +338,10 @@ def test_pages_by_key_and_filters_by_group_and_channel(place: Shop) -> None:
 def test_the_outlook_counts_other_stores_on_the_key_but_names_none(place: Shop, shared_world: World) -> None:
     neighbour = shop(shared_world, place.account, credential=place.credential)
     order(neighbour)
-    found = posts.outlook(place.door, place.store)
-    assert len(found.waiting) == 1
+    found = posts.outlook(place.door, place.store, soon(30))
+    assert (found.waiting, found.ahead) == (1, 0)
+    assert posts.outlook(place.door, place.store, soon(90)).ahead == 1
+    assert "wanted_at" not in str(place.door.call("publishing_outlook", p_profile_id=place.store))
     assert found.uses == "company"
     assert found.account is not None
     assert found.account.address == "postiz.example.test"
@@ -313,6 +359,54 @@ def test_what_would_be_handed_over_too_late_is_refused(place: Shop, shared_world
         posts.order(place.door, place.store, place.clip, words(place), soon(30))
     assert refused.value.field == "wanted_at"
     posts.order(place.door, place.store, place.clip, words(place), soon(55))
+
+
+def test_what_would_make_another_store_late_is_refused(place: Shop, shared_world: World) -> None:
+    """Three requests are left until a later window; three posts of one store are to be in time for it."""
+    neighbour = shop(shared_world, place.account, credential=place.credential)
+    shared_world.insert(
+        "private.credential_organizations", credential_id=place.credential, organization=str(place.store)
+    )
+    shared_world.insert("private.send_budgets", organization=str(place.store), used=87, window_ends=soon(40))
+    for _ in range(3):
+        posts.order(neighbour.door, neighbour.store, neighbour.clip, words(neighbour), soon(35))
+    with pytest.raises(InvalidInput, match="one that was ordered before would miss"):
+        posts.order(place.door, place.store, place.clip, words(place), soon(20))
+    with pytest.raises(InvalidInput, match="earliest"):
+        posts.order(place.door, place.store, place.clip, words(place), soon(38))
+    posts.order(place.door, place.store, place.clip, words(place), soon(90))
+
+
+def test_two_who_order_at_once_do_not_both_get_the_last_request(place: Shop, shared_world: World) -> None:
+    neighbour = shop(shared_world, place.account, credential=place.credential)
+    shared_world.insert(
+        "private.credential_organizations", credential_id=place.credential, organization=str(place.store)
+    )
+    shared_world.insert("private.send_budgets", organization=str(place.store), used=89, window_ends=soon(40))
+    refused: list[AppError] = []
+
+    def click(shop: Shop) -> None:
+        try:
+            posts.order(shop.door, shop.store, shop.clip, words(shop), soon(30))
+        except InvalidInput as exc:
+            refused.append(exc)
+
+    threads = [threading.Thread(target=click, args=(shop,)) for shop in (place, neighbour) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+
+
+def test_an_archived_stores_posts_can_be_taken_back(place: Shop, shared_world: World) -> None:
+    bundle_id = order(place)
+    place.set_state(bundle_id, "scheduled")
+    shared_world.execute("update public.profiles set archived_at = now() where id = %s", place.store)
+    (publication, *_) = posts.desk(shared_world.as_person(place.admin), place.store).publications
+    assert posts.cancel(shared_world.as_person(place.admin), publication.id) == "withdrawing"
+    with pytest.raises(NotFound):
+        order(place)
 
 
 def test_what_is_ordered_and_taken_back_is_in_the_log(place: Shop, shared_world: World) -> None:

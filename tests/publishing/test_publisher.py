@@ -81,6 +81,17 @@ def test_what_is_wanted_at_once_moves_along_while_the_upload_is_slow(press: Pres
     assert len(press.fake.live()) == len(NETWORKS)
 
 
+def test_what_is_wanted_at_once_waits_for_an_hour_s_block(press: Press, store: Shop) -> None:
+    press.fake.fault("blocked")
+    press.order(store, later(minutes=30))
+    press.tick()
+    bundle = press.order(store, later(minutes=3), at_once=True)
+    press.run(later(minutes=59), step=600)
+    assert (press.states(bundle), press.posted()) == ({"uploaded"}, 1)
+    press.run(later(minutes=61), step=20)
+    assert press.states(bundle) == {"scheduled"}
+
+
 # Lost answers -------------------------------------------------------------------------------------------------------
 
 TAKEN = ("lost", "cut", "truncated", "error_after", "timeout_after", "object", "no_ids", "late", "lost_late")
@@ -381,6 +392,27 @@ def test_a_channel_that_is_not_the_store_s_any_more_gets_nothing(press: Press, s
     press.tick()
     states = {row["channel"]: row["state"] for row in press.rows(bundle)}
     assert states == dict(zip(store.channels, ["failed", "scheduled", "scheduled"], strict=True))
+
+
+def test_nothing_goes_out_on_a_channel_of_another_store_on_the_same_key(press: Press, store: Shop) -> None:
+    beside = press.open(beside=store)
+    bundle = press.order(store, later(hours=1), store.channels[0])
+    press.world.execute("update public.publications set channel = %s where bundle_id = %s", beside.channels[0], bundle)
+    press.run(later(hours=1, minutes=10), step=600)
+    assert (press.states(bundle), press.posted()) == ({"failed"}, 0)
+    assert "not pinned to the store" in press.rows(bundle)[0]["error"]
+
+
+def test_a_channel_that_is_switched_off_waits_until_it_is_on_again(press: Press, store: Shop) -> None:
+    channel = press.owner(store).channels[0]
+    channel.disabled = True
+    bundle = press.order(store, later(hours=1))
+    press.tick()
+    waiting = next(row for row in press.rows(bundle) if row["channel"] == channel.id)
+    assert (waiting["state"], "switched off" in waiting["error"]) == ("uploaded", True)
+    channel.disabled = False
+    press.run(later(minutes=5))
+    assert press.states(bundle) == {"scheduled"}
 
 
 def test_a_channel_that_became_another_waits_until_an_admin_pins_it_again(press: Press, store: Shop) -> None:
