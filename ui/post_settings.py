@@ -24,7 +24,11 @@ def needs(asked: Sequence[Field]) -> bool:
 
 def ask(form: str, asked: Sequence[Field], live: LiveRules, saved: Mapping[str, Any]) -> dict[str, Any]:
     """The answers; what is left empty is left out."""
-    answers = {field.name: _one(f"{form}_{field.name}", field, live, saved.get(field.name)) for field in asked}
+    answers = {}
+    ticks = st.container(horizontal=True)
+    for field in asked:
+        with ticks if field.kind == "bool" else st.container():
+            answers[field.name] = _one(f"{form}_{field.name}", field, live, saved.get(field.name))
     return {name: value for name, value in answers.items() if value not in (None, "")}
 
 

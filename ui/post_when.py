@@ -17,7 +17,7 @@ def choose(form: str, store: Store, wanted_at: datetime | None = None) -> tuple[
     """The instant (UTC; None: as soon as possible) and whether it can be used. `wanted_at` is shown first."""
     mode = st.radio(
         "When", list(MODES), format_func=MODES.get, index=int(wanted_at is not None), horizontal=True,
-        key=f"{form}_mode", persist_state="session",
+        key=f"{form}_mode", persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
     if mode != "at":
         st.caption("Handed over at once, published about three minutes later.")

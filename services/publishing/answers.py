@@ -102,11 +102,11 @@ class Reader:
     def _read(self, answer: Answer, kind: Kind) -> Any:
         if 300 <= answer.status < 400:
             raise self._redirected(answer)
-        if answer.status in (408, 429):
+        if answer.status == 429:
             seconds = _pause(answer, kind)
-            raise PublishingLimited(_pause_sentence(answer.status, seconds), seconds=seconds)
-        if answer.status >= 500:
-            raise self._fault(answer, kind)
+            raise PublishingLimited(_pause_sentence(seconds), seconds=seconds)
+        if answer.status == 408 or answer.status >= 500:
+            raise self._fault(answer, kind)  # a proxy says 408 of a request that Postiz may have taken, too
         if answer.status == 401 and not answer.body.strip():
             raise PublishingUnreachable(EMPTY_401)
         if answer.status == 401:
@@ -218,13 +218,11 @@ def number(text: str | None) -> float | None:
 def _pause(answer: Answer, kind: Kind) -> float:
     """Seconds."""
     told = number(answer.headers.get("retry-after"))
-    otherwise = BLOCK_SECONDS if kind == "change" and answer.status == 429 else SLOW_SECONDS
+    otherwise = BLOCK_SECONDS if kind == "change" else SLOW_SECONDS
     return otherwise if told is None else min(max(math.ceil(told), 1), LONGEST_WAIT)
 
 
-def _pause_sentence(status: int, seconds: float) -> str:
-    if status == 408:
-        return "The request took too long to arrive at Postiz. It is tried again."
+def _pause_sentence(seconds: float) -> str:
     return (
         f"Postiz got too many requests with this key and takes the next one in {calls.wait(seconds)}. "
         "Whoever runs that Postiz can raise its limit (API_LIMIT)."

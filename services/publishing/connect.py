@@ -6,7 +6,6 @@ from uuid import UUID
 
 import httpx
 
-from services import vault
 from services.config import Settings
 from services.credentials import Opened
 from services.database.door import Database
@@ -15,7 +14,6 @@ from services.publishing import practice
 from services.publishing.postiz import Client
 from services.publishing.vendor import Vendor
 
-PURPOSE = b"clipdesk: organizations"  # so that this use of the vault's key says nothing of any other
 DIGITS = 32  # hexadecimal, of an organization
 
 
@@ -29,18 +27,17 @@ def vendor(database: Database, options: Settings, opened: Opened) -> Vendor:
     return Client(_address(opened), opened.key, private=options.allow_private_addresses)
 
 
-def organization(options: Settings, opened: Opened) -> str:
-    """The name of what a key opens: the same for the same address and key, whoever saved them; tells nothing of them.
+def pepper(database: Database) -> str:
+    """What `organization` is keyed with: random, drawn once for this database. For workers."""
+    return str(database.call("publishing_pepper"))
 
-    For workers. It is keyed with the oldest of the vault's private keys, which all workers have while keys are being
-    replaced. Raises `SettingsInvalid` in a process without them.
-    """
+
+def organization(pepper: str, opened: Opened) -> str:
+    """The name of what a key opens: the same for an address and key, whoever saved them; it tells nothing of them."""
     if opened.practice:
         return practice.organization(opened.place.account_id)
-    oldest = bytes(vault.ring(options)[-1])
-    own = hmac.digest(oldest, PURPOSE, hashlib.sha256)
     told = f"{_normal(_address(opened))}\n{opened.key.get_secret_value()}"
-    return hmac.new(own, told.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+    return hmac.new(pepper.encode(), told.encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
 def _saved(opened: Opened) -> UUID:

@@ -1,6 +1,7 @@
 """Read a vendor's lists for bundles that were handed over, and take back what is too much."""
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,12 +22,12 @@ PAGES = 5  # of notifications, 100 each
 
 
 class Lists:
-    """What the lists show for the publications of `work`. `own`: they went to the organization that is asked."""
+    """What the lists of `organization` show for the publications of `work`."""
 
-    def __init__(self, vendor: Vendor, work: Work, *, own: bool) -> None:
+    def __init__(self, vendor: Vendor, work: Work, organization: str) -> None:
         self._vendor = vendor
         self._work = work
-        self._own = own
+        self._organization = organization
         self._said: list[Told] | None = None
         self._deleted: set[UUID] = set()  # publications whose post the vendor says to have deleted
 
@@ -38,20 +39,21 @@ class Lists:
         posts = self._listed(plans)
         if self._take_back(plans, posts):
             posts = self._listed(plans)
-        visible = None if self._own else {channel.id for channel in self._vendor.channels()}
-        return [self._reading(plan, posts, visible is None or plan.channel in visible) for plan in plans]
+        found = {plan.id: looking.matches(plan, posts) for plan in plans}
+        shown_now = set() if all(found.values()) else {channel.id for channel in self._vendor.channels()}
+        return [self._reading(plan, found[plan.id], plan.channel in shown_now) for plan in plans]
 
     def lost_permissions(self) -> list[dict[str, Any]]:
         """The channels that the notifications read so far say to have lost their permission."""
         return lost_permissions(self._said or [])
 
-    def _reading(self, plan: Planned, posts: list[VendorPost], proves: bool) -> Reading:
-        found = looking.matches(plan, posts)
+    def _reading(self, plan: Planned, found: list[VendorPost], visible: bool) -> Reading:
         post = found[0] if found else None
         failing = post is not None and post.state == "ERROR" and not post.release_url
         return looking.read(
-            plan, post, self._work.now, self._told() if failing else (), proves=proves, deleted=plan.id in self._deleted
-        )
+            plan, post, self._work.instant, self._told() if failing else (), own=self._is_own(plan), visible=visible,
+            deleted=plan.id in self._deleted,
+        )  # fmt: skip
 
     def _listed(self, plans: list[Planned]) -> list[VendorPost]:
         """Posts around the instants of these; and wherever else one with a known id is by now."""
@@ -67,24 +69,35 @@ class Lists:
     def _take_back(self, plans: list[Planned], posts: list[VendorPost]) -> bool:
         """Delete what is surplus and what a person takes back, while it cannot be live. Returns whether it tried."""
         tried = False
+        listed = {post.id for post in posts}
         for plan in plans:
             for post_id in self._unwanted(plan, posts):
                 tried = True
-                if self._delete(plan, post_id) and post_id == plan.vendor_post:
+                # Of one that was not listed nobody can tell whether it was there: the next lists say.
+                if self._delete(plan, post_id) and post_id == plan.vendor_post and post_id in listed:
                     self._deleted.add(plan.id)
         return tried
 
-    def _unwanted(self, plan: Planned, posts: list[VendorPost]) -> list[str]:
+    def _unwanted(self, plan: Planned, posts: list[VendorPost]) -> Iterator[str]:
+        """Looked at one by one, because a deletion takes its time."""
         found = looking.matches(plan, posts)
-        if plan.due_at is None or plan.due_at - self._work.now <= TOO_LATE:
-            return []
-        if plan.withdraw_requested_at:
-            known = [plan.vendor_post] if plan.vendor_post and not found else []
-            return known + [post.id for post in found if self._waits(post)]
-        return [post.id for post in found[1:] if self._waits(post)]
+        if plan.withdraw_requested_at and not found and self._may_delete_unseen(plan):
+            yield plan.vendor_post or ""
+        for post in found if plan.withdraw_requested_at else found[1:]:
+            if self._in_time(plan) and looking.deletable(post, self._work.instant):
+                yield post.id
 
-    def _waits(self, post: VendorPost) -> bool:
-        return post.state in ("QUEUE", "DRAFT") and post.publish_at - self._work.now > TOO_LATE
+    def _may_delete_unseen(self, plan: Planned) -> bool:
+        """What another organization has is not for this key to delete."""
+        return self._is_own(plan) and plan.vendor_post is not None and self._in_time(plan)
+
+    def _is_own(self, plan: Planned) -> bool:
+        """Each by itself: a bundle may have gone to two, when its key was replaced in between."""
+        return plan.organization == self._organization
+
+    def _in_time(self, plan: Planned) -> bool:
+        early = plan.due_at is not None and plan.due_at - self._work.instant > TOO_LATE
+        return early or looking.is_decided(plan)
 
     def _delete(self, plan: Planned, post_id: str) -> bool:
         """Whether the vendor says so; the list has the last word."""

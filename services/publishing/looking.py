@@ -18,12 +18,14 @@ from services.publishing.work import Ended, Planned, State
 
 LISTS = 3  # without a post, and
 ABSENCE = timedelta(minutes=10)  # from the first of them to the last: then the vendor has not got it
-RESEND = timedelta(minutes=1)  # before its moment: later it is not sent again
-TOO_LATE = timedelta(seconds=15)  # before its instant: from here on the vendor may be publishing it
+RESEND = timedelta(minutes=2)  # before its moment: later it is not sent again
+TOO_LATE = timedelta(seconds=60)  # before its instant: a deletion may take 30 s, and then it may be at it
+AT_IT = timedelta(minutes=15)  # after its instant: until then it may be publishing it, later it tries on the hour
 ERROR_SETTLES = timedelta(hours=2)  # until then an ERROR may turn into PUBLISHED
 STUCK = timedelta(days=2)  # after its instant: the vendor does not take up what is older
 LAST_LOOK = timedelta(minutes=2)  # before its instant, at what was sent more than once: a surplus can still be deleted
 GIVEN_UP = timedelta(days=30)
+AGAIN = 15.0  # seconds until a deletion that came to nothing is tried again
 INBOX = "https://www.tiktok.com/messages"
 NEVER = 365 * 86_400.0  # seconds
 
@@ -64,6 +66,8 @@ def matches(plan: Planned, posts: Iterable[VendorPost]) -> list[VendorPost]:
 def _is_of(plan: Planned, post: VendorPost) -> bool:
     if post.id == plan.vendor_post or post.reference == plan.id:
         return True
+    if post.id in plan.others:
+        return False
     return post.reference is None and (post.channel, post.publish_at) == (plan.channel, plan.due_at)
 
 
@@ -76,22 +80,57 @@ def read(
     now: datetime,
     said: Sequence[Told] = (),
     *,
-    proves: bool = True,
+    own: bool = True,
+    visible: bool = True,
     deleted: bool = False,
 ) -> Reading:
-    """`post` None: no list has it. `proves` False: nor could it, because the list is another organization's.
+    """`post` None: no list has it. `own`: the lists are of the organization that it was sent to; `visible`: its channel
+    is shown there, so that a post on it would be.
 
-    `deleted`: the vendor says that it has just deleted it, as a person had asked.
+    `deleted`: it was listed, and the vendor says that it has just deleted it, as a person had asked.
     """
+    if is_decided(plan):
+        return _decided(plan, post, now, proves=deleted or (own and visible), own=own)
     if post is None and deleted:
-        return Reading(id=plan.id, state="cancelled")
+        return _cancelled(plan)
     if post is None:
-        return _absent(plan, now, proves)
+        return _absent(plan, now, own=own, visible=visible)
     if post.state == "PUBLISHED" or (post.state == "ERROR" and post.release_url):
         return _published(plan, post)
     if post.state == "ERROR":
         return _failing(plan, post, now, said)
     return _waiting(plan, post, now)
+
+
+def is_decided(plan: Planned) -> bool:
+    """Whether a person looked at the network and did not find it: it is to be ended, and kept from going out later."""
+    return plan.state == "unconfirmed" and plan.withdraw_requested_at is not None
+
+
+def _decided(plan: Planned, post: VendorPost | None, now: datetime, *, proves: bool, own: bool) -> Reading:
+    if post is None:
+        return Reading(id=plan.id, state="missed", error=NOT_THERE) if proves else _unreadable(plan, now, own)
+    if post.state == "PUBLISHED" or (post.state == "ERROR" and post.release_url):
+        return _published(plan, post)
+    found = _found(plan, post)
+    if post.state == "ERROR":
+        return Reading.model_validate(found | {"state": "missed", "error": NOT_THERE})
+    return Reading.model_validate(found | {"state": "unconfirmed", "error": plan.error, "next_seconds": 60.0})
+
+
+def deletable(post: VendorPost, now: datetime) -> bool:
+    """Whether it waits at the vendor, which is not about to publish it."""
+    early, late = post.publish_at - now > TOO_LATE, now - post.publish_at > AT_IT
+    return post.state in ("QUEUE", "DRAFT") and (early or late)
+
+
+def _cancelled(plan: Planned) -> Reading:
+    return Reading(id=plan.id, state="cancelled", error=_kept(plan))
+
+
+def _kept(plan: Planned) -> str | None:
+    """What is still true of it when it has ended."""
+    return plan.error if plan.error in KEPT else None
 
 
 def _found(plan: Planned, post: VendorPost) -> dict[str, object]:
@@ -101,7 +140,9 @@ def _found(plan: Planned, post: VendorPost) -> dict[str, object]:
 
 def _published(plan: Planned, post: VendorPost) -> Reading:
     inbox = post.release_id == "missing" or (post.release_url or "").startswith(INBOX)
-    error = TAKEN_BACK_TOO_LATE if plan.withdraw_requested_at else None
+    error = TAKEN_BACK_TOO_LATE if plan.withdraw_requested_at else _kept(plan)
+    if is_decided(plan):
+        error = LIVE_AFTER_ALL
     return Reading.model_validate(
         _found(plan, post)
         | {"state": "published", "release_url": post.release_url, "in_app_inbox": inbox, "error": error}
@@ -149,8 +190,11 @@ def _waiting(plan: Planned, post: VendorPost, now: datetime) -> Reading:
     elif not draft and now - due > timedelta(hours=1):
         error = LATE
     withdrawn = "too late" if plan.withdraw_requested_at and due - now <= TOO_LATE else None
-    found = _found(plan, post) | {"state": state, "error": error, "withdrawn": withdrawn}
-    return Reading.model_validate(found | {"next_seconds": _pause(state, plan, now)})
+    if withdrawn:
+        error = TAKEN_BACK_TOO_LATE
+    found = _found(plan, post) | {"state": state, "error": error or _kept(plan), "withdrawn": withdrawn}
+    pause = AGAIN if plan.withdraw_requested_at and not withdrawn else _pause(state, plan, now)
+    return Reading.model_validate(found | {"next_seconds": pause})
 
 
 def _pause(state: str, plan: Planned, now: datetime) -> float:
@@ -179,30 +223,38 @@ def slowly(plan: Planned, now: datetime) -> float:
 # Absence ------------------------------------------------------------------------------------------------------------
 
 
-def _absent(plan: Planned, now: datetime, proves: bool) -> Reading:
-    if not proves:
-        return _unreadable(plan, now)
+def _absent(plan: Planned, now: datetime, *, own: bool, visible: bool) -> Reading:
+    # A channel that is gone takes its posts out of the lists; where another key is used, so does another organization.
+    if not (own if plan.vendor_post else visible):
+        return _unreadable(plan, now, own)
     lists, since = plan.absent_lists + 1, plan.absent_since or now
     known = {"id": plan.id, "absent_lists": lists, "absent_since": since}
     if lists < LISTS or now - since < ABSENCE:
         left = (since + ABSENCE - now).total_seconds() + 1
         return Reading.model_validate(
-            known | {"state": plan.state, "next_seconds": 300.0 if lists < LISTS - 1 else max(left, 30.0)}
+            known
+            | {
+                "state": plan.state,
+                "error": _kept(plan),
+                "next_seconds": 300.0 if lists < LISTS - 1 else max(left, 30.0),
+            }
         )
     state, error = _vanished(plan, since) if plan.vendor_post else _never_taken(plan, now)
     return Reading.model_validate(known | {"state": state, "error": error, "next_seconds": slowly(plan, now)})
 
 
-def _unreadable(plan: Planned, now: datetime) -> Reading:
+def _unreadable(plan: Planned, now: datetime, own: bool) -> Reading:
     past = plan.due_at is not None and plan.due_at <= now
-    state = "unconfirmed" if plan.state == "sending" and past else plan.state
+    state = "unconfirmed" if plan.state in ("sending", "scheduled") and past else plan.state
     known = {"id": plan.id, "absent_lists": plan.absent_lists, "absent_since": plan.absent_since}
-    return Reading.model_validate(known | {"state": state, "error": OTHER_ACCOUNT, "next_seconds": slowly(plan, now)})
+    taken_back = plan.withdraw_requested_at is not None and state == "scheduled"
+    error = CHANNEL_GONE if own else DELETE_THERE if taken_back else OTHER_ACCOUNT
+    return Reading.model_validate(known | {"state": state, "error": error, "next_seconds": slowly(plan, now)})
 
 
 def _never_taken(plan: Planned, now: datetime) -> tuple[str, str | None]:
     if plan.withdraw_requested_at:
-        return "cancelled", None
+        return "cancelled", _kept(plan)
     if plan.state == "sending" and plan.wanted_at - now >= RESEND:
         return "uploaded", None
     return "missed", NEVER_TAKEN
@@ -210,13 +262,22 @@ def _never_taken(plan: Planned, now: datetime) -> tuple[str, str | None]:
 
 def _vanished(plan: Planned, since: datetime) -> tuple[str, str | None]:
     if plan.withdraw_requested_at:
-        return "cancelled", None
+        return "cancelled", _kept(plan)
     if plan.due_at and since < plan.due_at:
         return "failed", DELETED_THERE
     return "unconfirmed", VANISHED
 
 
-TAKEN_BACK_TOO_LATE = "It was published before it could be taken back. Delete it on the network itself, if it is to go."
+TAKEN_BACK_TOO_LATE = "It was too late to take it back. Delete it on the network itself, if it is to go."
+CHANNEL_TAKEN, STORE_ARCHIVED = (
+    "The channel was taken from this store.",
+    "The store was archived.",
+)  # as `recall` writes
+KEPT = (TAKEN_BACK_TOO_LATE, CHANNEL_TAKEN, STORE_ARCHIVED)
+NOT_THERE = "Somebody looked: it is not there."
+LIVE_AFTER_ALL = (
+    "Somebody looked and did not find it, but Postiz shows it as published. Look again before you post it again."
+)
 COULD_NOT_CONFIRM = (
     "Postiz sent it and could not confirm that it is live. Look at the account before you post it again, "
     "then say here what you found."
@@ -231,6 +292,13 @@ LATE = "Postiz has not published it yet, though its moment has passed. It tries 
 OTHER_ACCOUNT = (
     "The Postiz account was changed, and this post does not show in the new one. Look into the old account before you "
     "post it again."
+)
+DELETE_THERE = (
+    "The Postiz account was changed, so it cannot be taken back from here. Open the old account in Postiz and delete "
+    "the post there before its moment."
+)
+CHANNEL_GONE = (
+    "Postiz does not show this channel any more, nor its posts. Look at the account before you post it again."
 )
 NEVER_TAKEN = (
     "Postiz never got it, and its moment passed before that was certain. Nothing was posted: choose a new moment."

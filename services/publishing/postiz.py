@@ -14,7 +14,14 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr
 
-from services.errors import Allowance, PublishingMisconfigured, PublishingRefused, PublishingUnclear
+from services.errors import (
+    Allowance,
+    AppError,
+    PublishingMisconfigured,
+    PublishingRefused,
+    PublishingUnclear,
+    PublishingUnreachable,
+)
 from services.logs import tag
 from services.publishing import shapes, wire
 from services.publishing.answers import Kind, Reader, allowance
@@ -35,7 +42,7 @@ from services.publishing.vendor import (
     VendorMedia,
     VendorPost,
 )
-from services.publishing.wire import Answer, Lost
+from services.publishing.wire import Answer, Lost, Overslept
 
 __all__ = [
     "Allowance", "Client", "Created", "Entry", "Notification", "Notifications", "Released", "Rules", "State", "Tool",
@@ -118,11 +125,12 @@ class Client:
         *,
         kind: Literal["schedule", "draft"] = "schedule",
         profile_id: UUID | None = None,
+        before: float | None = None,
     ) -> Created:
         """See `Vendor.create`. `date` counts to the millisecond."""
         body = _request(date, entries, kind)
         log.info("%s creates posts on %d platforms for %s", tag(profile_id), len(entries), _stamp(date))
-        answer = self._ask("POST", "/posts", "change", content=body, headers=JSON)
+        answer = self._ask("POST", "/posts", "change", content=body, headers=JSON, before=before)
         try:
             made = self._reader.read(shapes.CreatedPosts, answer, kind="change", listed_as="items").told()
         except PublishingRefused as refused:
@@ -181,20 +189,25 @@ class Client:
         seconds: float | None = None,
         largest: int = LARGEST_ANSWER,
         headers: Mapping[str, str] | None = None,
+        before: float | None = None,
         **content: Any,
     ) -> Answer:
         granted = self._seconds if seconds is None else seconds
+        error: AppError
         whole = {"authorization": self._key.get_secret_value(), **HEADERS, **(headers or {})}
         request = httpx.Request(method, f"{self._address}/public/v1{path}", headers=whole, **content)
         try:
-            return wire.call(request, private=self._private, seconds=granted, largest=largest)
+            return wire.call(request, private=self._private, seconds=granted, largest=largest, before=before)
         except Lost as lost:
             error = self._reader.lost(lost, kind=kind)
+        except Overslept:
+            error = PublishingUnreachable(OVERSLEPT)
         raise error
 
 
 HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 JSON = {"content-type": "application/json"}
+OVERSLEPT = "The worker slept, or was too slow, so nothing was sent; it is tried again."
 NOT_POSTABLE = (
     "Postiz keeps this file under a name that it takes no posts with. "
     "Use a PNG, JPEG, GIF or WebP image or an MP4 video."

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -27,6 +27,7 @@ GROUPS: Mapping[State, Group] = {
     "failed": "failed", "missed": "failed", "cancelled": "failed",
     "unconfirmed": "unknown",
 }  # fmt: skip
+SOON = timedelta(minutes=15)  # around its moment a post is watched
 SLACK_SECONDS = 60  # a post is handed over at least so long before its moment
 
 
@@ -77,6 +78,14 @@ class Publication(Model):
     def withdrawing(self) -> bool:
         """Whether it is being taken back at the vendor right now."""
         return self.state in ("scheduled", "unconfirmed") and self.withdraw_requested_at is not None
+
+    @property
+    def moving(self) -> bool:
+        """Whether it changes by itself soon: on its way to the vendor or back, or just due."""
+        if self.state in ("uploading", "uploaded", "sending") or self.withdrawing:
+            return True
+        due = self.wanted_at is not None and -SOON < self.wanted_at - datetime.now(UTC) < SOON
+        return self.state == "scheduled" and due
 
     @property
     def key(self) -> tuple[datetime | None, UUID]:
@@ -156,7 +165,7 @@ class Desk(Model):
     @property
     def waiting(self) -> bool:
         """Whether something on the page will change by itself soon."""
-        return any(p.state in ("uploading", "uploaded", "sending") or p.withdrawing for p in self.publications)
+        return any(p.moving for p in self.publications)
 
 
 class Account(Model):

@@ -69,6 +69,7 @@ class Practice:
         *,
         kind: Literal["schedule", "draft"] = "schedule",
         profile_id: UUID | None = None,
+        before: float | None = None,
     ) -> Created:
         """Counts as a request of a real account does: 90 an hour."""
         rows = [_row(entry) for entry in entries]

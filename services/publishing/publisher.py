@@ -4,7 +4,6 @@ It keeps nothing in memory between two pieces of work: any number of publishers 
 """
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,10 +31,10 @@ from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
 from services.logs import tag
 from services.media.door import Media
-from services.publishing import connect, looking
+from services.publishing import connect, looking, wire
 from services.publishing.lists import Lists, shown
 from services.publishing.strays import look_for_strays
-from services.publishing.upload import Beating
+from services.publishing.upload import Beating, Berths
 from services.publishing.vendor import Created, Entry, Vendor
 from services.publishing.work import Bundle, Planned, Work
 
@@ -44,9 +43,11 @@ log = logging.getLogger(__name__)
 LEASE = Decimal(180)  # seconds: longer than any call but an upload, which extends it
 AT_ONCE = 500  # pieces of work of one tick; the rest is left to the next one
 WATCHED = timedelta(seconds=60)  # how old a look at an account's channels may be when something is sent there
-QUICK = 20.0  # seconds between the intent and the request: a process that slept longer does not send
+QUICK = 20.0  # seconds from the intent to the request, at most: a process that slept longer does not send
+AHEAD = 30.0  # seconds from the request to the post's instant, at least: Postiz publishes at once what is past
 SHORTEST_WAIT, LONGEST_WAIT = 15.0, 600.0  # seconds between two tries
 LONGEST_BLIND = 120.0  # of a list: a post's moment may pass meanwhile
+BERTHS = Berths()
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ class Publisher:
         self._database = database
         self._media = media
         self._vendor = vendor or (lambda found: connect.vendor(database, options, found))
-        self._organization = organization or (lambda found: connect.organization(options, found))
+        self._organization = organization or self._named_organization
         self._opened = opened or (lambda credential_id: credentials.saved(database, options, credential_id))
+        self._threads = options.worker_threads
+        self._pepper: str | None = None
 
     def tick(self, now: datetime | None = None, check: Callable[[], None] = lambda: None) -> int:
         """Do what is due; returns how many pieces of work that were. `now` is for tests: the database's clock else.
@@ -82,9 +85,7 @@ class Publisher:
         `check` is called between two pieces and may raise. Raises `Unavailable` while the database is away.
         """
         done = 0
-        while done < AT_ONCE and (work := self._claim(now)):
-            reached("publish_claimed")
-            self._do(work, now)
+        while done < AT_ONCE and self._piece(now):
             done += 1
             check()
         return done + look_for_strays(self._database, self.account, now)
@@ -96,10 +97,26 @@ class Publisher:
             raise PublishingMisconfigured("The Postiz account of this post was removed. An admin can connect one.")
         return Account(self._vendor(found), self._organization(found), found.key_id)
 
+    def _named_organization(self, opened: Opened) -> str:
+        self._pepper = self._pepper or connect.pepper(self._database)
+        return connect.organization(self._pepper, opened)
+
     # A piece of work --------------------------------------------------------------------------------------------
 
-    def _claim(self, now: datetime | None) -> Work | None:
-        found = self._database.call("claim_publishing", p_lease_seconds=LEASE, p_now=now)
+    def _piece(self, now: datetime | None) -> bool:
+        """Do the next piece of work; returns whether there was one."""
+        with BERTHS.one(self._threads) as berth:
+            work = self._claim(now, uploads=berth.taken)
+            if work is None:
+                return False
+            if work.task != "upload":
+                berth.leave()
+            reached("publish_claimed")
+            self._do(work, now)
+        return True
+
+    def _claim(self, now: datetime | None, *, uploads: bool) -> Work | None:
+        found = self._database.call("claim_publishing", p_lease_seconds=LEASE, p_now=now, p_uploads=uploads)
         return Work.model_validate(found) if found else None
 
     def _do(self, work: Work, now: datetime | None) -> None:
@@ -117,10 +134,10 @@ class Publisher:
             self._wait(work, "Something unexpected went wrong; the worker's log has the details.", now)
 
     def _wait(self, work: Work, sentence: str, now: datetime | None, seconds: float = 0.0) -> None:
-        """Try again later, at least `seconds` from now."""
+        """Try again later: after the vendor's own `seconds`, unless they are too long for what waits."""
         log.warning("%s bundle %s (%s): %s", tag(work.bundle.profile_id), work.bundle.id, work.task, sentence)
         try:
-            self._write("bundle_waits", work, now, p_seconds=max(_backoff(work), seconds), p_trouble=sentence)
+            self._write("bundle_waits", work, now, p_seconds=_backoff(work, seconds), p_trouble=sentence)
         except AttemptLost:
             log.info("%s bundle %s: somebody else has it now", tag(work.bundle.profile_id), work.bundle.id)
 
@@ -130,22 +147,25 @@ class Publisher:
     # Uploading --------------------------------------------------------------------------------------------------
 
     def _upload(self, work: Work, account: Account, now: datetime | None) -> None:
-        bundle = work.bundle
-        known = {"p_organization": account.organization, "p_key_id": account.key_id}
-        if self._write("uploaded_bundle", work, now, p_media=None, **known):
-            return
-        if bundle.media_path is None:
-            self._wait(work, "Its clip was deleted or is not ready. Restore the clip or take the post back.", now)
-            return
-        try:
-            media = self._sent_media(work, account, bundle.media_path, now)
-        except PublishingRefused as exc:
-            log.warning("%s bundle %s: clip refused: %s", tag(bundle.profile_id), bundle.id, exc)
-            self._write("bundle_refused", work, now, p_ids=None, p_error=str(exc), p_allowance=None)
-            return
-        reached("media_uploaded")
-        self._write("uploaded_bundle", work, now, p_media=media, **known)
+        """File by file, until the library has all that the bundle is sent with."""
+        bundle, media = work.bundle, None
+        while not (answer := self._uploaded(work, account, media, now))["done"]:
+            if answer["path"] is None:
+                self._wait(work, "Its clip was deleted or is not ready. Restore the clip or take the post back.", now)
+                return
+            try:
+                media = self._sent_media(work, account, answer["path"], now)
+            except PublishingRefused as exc:
+                log.warning("%s bundle %s: clip refused: %s", tag(bundle.profile_id), bundle.id, exc)
+                self._write("bundle_refused", work, now, p_ids=None, p_error=str(exc), p_allowance=None)
+                return
+            reached("media_uploaded")
         reached("media_noted")
+
+    def _uploaded(self, work: Work, account: Account, media: dict[str, str] | None, now: datetime | None) -> Any:
+        """Note what was uploaded. Returns whether that is all, and the path of what is missing."""
+        known = {"p_organization": account.organization, "p_key_id": account.key_id}
+        return self._write("uploaded_bundle", work, now, p_media=media, **known)
 
     def _sent_media(self, work: Work, account: Account, path: str, now: datetime | None) -> dict[str, str]:
         def keep() -> None:
@@ -155,7 +175,7 @@ class Publisher:
             name = PurePosixPath(path).name
             kept = cast(BinaryIO, Beating(file, keep, float(LEASE) / 3))
             sent = account.vendor.upload(kept, name, work.bundle.profile_id)
-        return {"id": sent.id, "path": sent.path}
+        return {"id": sent.id, "path": sent.path, "source": path}
 
     # Sending ----------------------------------------------------------------------------------------------------
 
@@ -163,26 +183,29 @@ class Publisher:
         bundle = work.bundle
         if work.channels_at is None or work.now - work.channels_at > WATCHED:
             self._watch(bundle, account, now)
-        began = time.monotonic()
+        began = wire.awake()
         intent = self._write("begin_sending", work, now, p_organization=account.organization, p_key_id=account.key_id)
         if not intent["go"]:
             return
         reached("send_intended")
         entries = bundle.entries({UUID(one) for one in intent["publications"]})
-        if time.monotonic() - began > QUICK:
+        before = began + min(QUICK, float(intent["seconds"]) - AHEAD)
+        if wire.awake() >= before:
             self._not_sent(work, 1.0, "The worker slept; it is sent again.", now)
             return
-        self._post(work, account, datetime.fromisoformat(intent["due_at"]), entries, now)
+        self._post(work, account, datetime.fromisoformat(intent["due_at"]), entries, before, now)
 
     def _watch(self, bundle: Bundle, account: Account, now: datetime | None) -> None:
         channels = [shown(channel) for channel in account.vendor.channels()]
         self._database.call("watch_channels", p_credential_id=bundle.credential_id, p_channels=channels, p_now=now)
 
-    def _post(self, work: Work, account: Account, due: datetime, entries: list[Entry], now: datetime | None) -> None:
-        """The one request that cannot be taken back, and whatever comes of it."""
+    def _post(
+        self, work: Work, account: Account, due: datetime, entries: list[Entry], before: float, now: datetime | None
+    ) -> None:
+        """The one request that cannot be taken back, and whatever comes of it. From `before` on it does not leave."""
         bundle = work.bundle
         try:
-            created = account.vendor.create(due, entries, profile_id=bundle.profile_id)
+            created = account.vendor.create(due, entries, profile_id=bundle.profile_id, before=before)
         except PublishingRefused as exc:
             self._refused(work, entries, exc, now)
         except PublishingLimited as exc:
@@ -240,7 +263,7 @@ class Publisher:
     # Following --------------------------------------------------------------------------------------------------
 
     def _read(self, work: Work, account: Account, now: datetime | None) -> None:
-        lists = Lists(account.vendor, work, own=work.organization == account.organization)
+        lists = Lists(account.vendor, work, account.organization)
         readings = lists.readings()
         reached("listed")
         told = [reading.model_dump(mode="json", exclude_none=True) for reading in readings]
@@ -271,11 +294,15 @@ def _longest_blind(plan: Planned, now: datetime) -> float:
     return looking.slowly(plan, now) if plan.state == "unconfirmed" else LONGEST_BLIND
 
 
-def _backoff(work: Work) -> float:
-    """Seconds: 30, 60, 120 … never so long that it matters."""
-    longest = LONGEST_WAIT
+def _longest(work: Work) -> float:
+    """Seconds between two tries, never so long that it matters."""
     if work.task == "read":
-        longest = min(_longest_blind(plan, work.now) for plan in work.publications)
-    elif work.bundle.wanted_at > work.now:
-        longest = min(longest, max((work.bundle.wanted_at - work.now).total_seconds() / 4, SHORTEST_WAIT))
-    return min(30.0 * 2.0 ** min(work.bundle.tries, 10), longest)
+        return min(_longest_blind(plan, work.now) for plan in work.publications)
+    if work.bundle.wanted_at > work.now:
+        return min(LONGEST_WAIT, max((work.bundle.wanted_at - work.now).total_seconds() / 4, SHORTEST_WAIT))
+    return LONGEST_WAIT
+
+
+def _backoff(work: Work, asked: float = 0.0) -> float:
+    """Seconds: 30, 60, 120 … or those that the vendor `asked` for."""
+    return min(max(30.0 * 2.0 ** min(work.bundle.tries, 10), asked), _longest(work))

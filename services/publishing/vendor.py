@@ -152,8 +152,12 @@ class Vendor(Protocol):
         *,
         kind: Literal["schedule", "draft"] = "schedule",
         profile_id: UUID | None = None,
+        before: float | None = None,
     ) -> Created:
-        """One request for posts on several channels, published at `date`. Raises `PublishingUnclear`."""
+        """One request for posts on several channels, published at `date`. Raises `PublishingUnclear`.
+
+        `before`: the instant of `wire.awake` from which on nothing leaves any more (`PublishingUnreachable`).
+        """
 
     def posts(self, start: datetime, end: datetime) -> list[VendorPost]:
         """The posts with a date in between, the ends included, of the whole organisation."""

@@ -31,13 +31,23 @@ class Lost(Exception):
         self.values = values
 
 
-def call(request: httpx.Request, *, private: bool, seconds: float, largest: int) -> Answer:
+class Overslept(Exception):
+    """The body did not begin to leave in time, so nothing was taken."""
+
+
+def awake() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, which Linux' `time.monotonic` does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+
+
+def call(request: httpx.Request, *, private: bool, seconds: float, largest: int, before: float | None = None) -> Answer:
     """The answer of at most `largest` bytes, complete after `seconds`. Raises `Lost`.
 
+    `before`: the instant of `awake` from which on the body does not begin to leave; then `Overslept` is raised.
     No connection is kept for the next call: the other side may close it in the moment in which that one is sent, and
     nobody could tell whether it arrived.
     """
-    body = _Body(request.stream)
+    body = _Body(request.stream, before)
     request.stream = body
     request.extensions = {"timeout": httpx.Timeout(seconds, connect=transport.CONNECT_SECONDS).as_dict()}
     guarded = GuardedTransport(private=private, ends_at=time.monotonic() + seconds)
@@ -46,6 +56,8 @@ def call(request: httpx.Request, *, private: bool, seconds: float, largest: int)
             return Answer(response.status_code, response.headers, _bounded(response, largest))
     except httpx.TransportError as error:
         lost = _lost(cause_of(error), body.begun, seconds)
+    if body.overslept:
+        raise Overslept("The machine slept.")
     raise lost  # out here it has no context: the request with its key stays out of tracebacks
 
 
@@ -55,15 +67,20 @@ def _lost(cause: Cause, sent: bool, seconds: float) -> Lost:
 
 
 class _Body(httpx.SyncByteStream):
-    """What is sent; `begun` is true before the first byte of it leaves."""
+    """What is sent; `begun` is true before the first byte of it leaves, which it does not from `before` on."""
 
-    def __init__(self, inner: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+    def __init__(self, inner: httpx.SyncByteStream | httpx.AsyncByteStream, before: float | None) -> None:
         if not isinstance(inner, httpx.SyncByteStream):
             raise TypeError("Only what can be read in a thread can be sent.")
         self._inner = inner
+        self._before = before
         self.begun = False
+        self.overslept = False
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._before is not None and awake() >= self._before:
+            self.overslept = True
+            raise httpx.WriteTimeout("Too late.")
         self.begun = True
         yield from self._inner
 

@@ -1,15 +1,17 @@
 """What the publisher claims: bundles of one account, and what is to be done with them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from services.publishing import wire
 from services.publishing.vendor import Entry, VendorMedia
 
 State = Literal["uploading", "uploaded", "sending", "scheduled", "unconfirmed"]
 Ended = Literal["published", "failed", "missed", "cancelled"]
+COVERED = frozenset({"pinterest"})  # take a video only with an image beside it
 
 
 class Model(BaseModel):
@@ -19,7 +21,8 @@ class Model(BaseModel):
 class Planned(Model):
     """A publication that is not over. `due_at` is the instant named to the vendor; times are UTC.
 
-    `requests`: how many for its bundle may have reached the vendor.
+    `requests`: how many for its bundle may have reached the vendor. `others`: the vendor's ids of what other
+    publications have at the same channel and instant. `organization`: that it went to.
     """
 
     id: UUID
@@ -38,44 +41,70 @@ class Planned(Model):
     error_since: datetime | None
     requests: int
     withdraw_requested_at: datetime | None
+    organization: str | None = None
+    error: str | None = None
+    others: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"publication {self.id} on {self.identifier} “{self.name}”"
 
 
+class File(Model):
+    """A file in the vendor's library."""
+
+    id: str
+    path: str
+
+
+class Uploaded(File):
+    """The clip there; `cover`: the image beside a video, where one was needed."""
+
+    cover: File | None = None
+
+
 class Bundle(Model):
-    """A clip at a moment on channels of one account. `media` is the vendor's own; `tries`: of the present step."""
+    """A clip at a moment on channels of one account. `tries`: of the present step."""
 
     id: UUID
     profile_id: UUID
     credential_id: UUID | None
     wanted_at: datetime
     tries: int
-    media: dict[str, str] | None
-    media_path: str | None
+    media: Uploaded | None
     publications: list[Planned]
 
     def entries(self, ids: set[UUID]) -> list[Entry]:
         """What is sent of it to the vendor."""
-        media = [VendorMedia(self.media["id"], self.media["path"])] if self.media else []
         return [
-            Entry(p.channel, p.identifier, p.caption, media, p.settings, p.id) for p in self.publications if p.id in ids
+            Entry(p.channel, p.identifier, p.caption, self._media(p.identifier), p.settings, p.id)
+            for p in self.publications
+            if p.id in ids
         ]
+
+    def _media(self, identifier: str) -> list[VendorMedia]:
+        if self.media is None:
+            return []
+        files = (self.media, self.media.cover if identifier in COVERED else None)
+        return [VendorMedia(file.id, file.path) for file in files if file]
 
 
 class Work(Model):
     """A claimed piece of work; `token` goes with every write. `now` is the database's clock at the claim.
 
-    `organization` is the one that the bundles went to, or will; `channels_at`: when the account's channels were last
-    compared with the pinned ones.
+    `channels_at`: when the account's channels were last compared with the pinned ones.
     """
 
     task: Literal["upload", "send", "read"]
     token: UUID
     now: datetime
-    organization: str | None
     channels_at: datetime | None
     bundles: list[Bundle]
+    claimed: float = Field(default_factory=wire.awake)
+
+    @property
+    def instant(self) -> datetime:
+        """The database's clock by now."""
+        return self.now + timedelta(seconds=wire.awake() - self.claimed)
 
     @property
     def bundle(self) -> Bundle:

@@ -32,6 +32,7 @@ create table public.bundles (
     lease_until   timestamptz,
     step          text check (step in ('upload', 'send', 'read')), -- what the publisher does next; null: nothing
     next_at       timestamptz not null default private.utc_now(),  -- and not before
+    woken         boolean not null default false,            -- something of it was taken back since it was claimed
     trouble       text,                                      -- why it has to wait, as a sentence
     tries         integer not null default 0,                -- of the present step
     created_at    timestamptz not null default private.utc_now(),
@@ -69,6 +70,7 @@ create table public.publications (
     wanted_at      timestamptz,                              -- the bundle's, for reading by time
     organization   text,
     due_at         timestamptz,
+    moved          boolean not null default false,           -- somebody moved it there at the vendor, to due_at
     vendor_post    text,                                     -- the vendor's id
     vendor_state   text,                                     -- as last listed: QUEUE, PUBLISHED, ERROR, DRAFT
     release_url    text,                                     -- where it is to be seen
@@ -84,7 +86,6 @@ create table public.publications (
     created_at     timestamptz not null default private.utc_now(),
     updated_at     timestamptz not null default private.utc_now(),
     unique (bundle_id, channel),
-    unique (organization, channel, due_at),
     unique (organization, vendor_post),
     foreign key (account_id, profile_id) references public.profiles (account_id, id) on delete cascade,
     foreign key (profile_id, bundle_id) references public.bundles (profile_id, id) on delete cascade
@@ -95,6 +96,8 @@ create index publications_state on public.publications (profile_id, state, wante
 create index publications_bundle on public.publications (profile_id, bundle_id);
 create index publications_account on public.publications (account_id, profile_id);
 create index publications_clip on public.publications (profile_id, clip_id);
+create unique index publications_instant on public.publications (organization, channel, due_at) where not moved;
+create index publications_channel on public.publications (channel, due_at);
 create index publications_vendor_post on public.publications (vendor_post) where vendor_post is not null;
 create index publications_open on public.publications (bundle_id)
     where state in ('uploading', 'uploaded', 'sending', 'scheduled', 'unconfirmed');

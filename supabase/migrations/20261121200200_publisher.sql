@@ -8,8 +8,8 @@
 -- What a bundle's publications want done next ----------------------------------------------------------------------------
 
 create function private.next_step(p_bundle_id uuid) returns text language sql stable set search_path = '' as $$
-    select case when bool_or(p.withdraw_requested_at is not null and p.state = 'scheduled') or bool_or(p.state = 'sending')
-                then 'read'
+    select case when bool_or(p.withdraw_requested_at is not null and p.state in ('scheduled', 'unconfirmed'))
+                     or bool_or(p.state = 'sending') then 'read'
                 when bool_or(p.state = 'uploading') then 'upload'
                 when bool_or(p.state = 'uploaded') then 'send'
                 when bool_or(p.state in ('scheduled', 'unconfirmed')) then 'read' end
@@ -29,7 +29,7 @@ begin
     end if;
     update public.bundles b
     set step = x.step, next_at = case when x.step is not null then timestamptz 'epoch' else b.next_at end,
-        tries = case when x.step is distinct from b.step then 0 else b.tries end
+        tries = case when x.step is distinct from b.step then 0 else b.tries end, woken = b.woken or b.id = any (v_woken)
     from (select d.bundle_id, private.next_step(d.bundle_id) as step from (select distinct bundle_id from changed) d) x
     where b.id = x.bundle_id and (b.step is distinct from x.step or b.id = any (v_woken));
     return null;
@@ -54,11 +54,11 @@ end $$;
 create function private.held_bundle(p_token uuid) returns public.bundles language sql set search_path = '' as
     $$ select * from private.held_bundles(p_token) limit 1 $$;
 
--- Give back what is held; it is looked at again then.
+-- Give back what is held; it is looked at again then, or at once where something was taken back meanwhile.
 create function private.release_bundle(p_bundle_id uuid, p_next timestamptz, p_trouble text) returns void
 language sql set search_path = '' as $$
     update public.bundles b
-    set token = null, lease_until = null, next_at = p_next, trouble = p_trouble,
+    set token = null, lease_until = null, next_at = case when b.woken then 'epoch' else p_next end, trouble = p_trouble,
         tries = case when p_trouble is null then 0 else b.tries + 1 end
     where b.id = p_bundle_id
 $$;
@@ -154,6 +154,19 @@ language sql set search_path = '' as $$
     limit 1 for no key update skip locked
 $$;
 
+-- What was sent more than once and still has to be sent in part: what was handed over of it is looked at all the same,
+-- after the last request and before its instant, while a surplus can still be taken back.
+create function private.next_surplus(p_now timestamptz) returns public.bundles
+language sql set search_path = '' as $$
+    select b.* from public.bundles b
+    where b.step = 'send' and b.requests > 1 and b.next_at <= p_now and private.is_free(b, p_now) and exists (
+        select from public.publications p
+        where p.bundle_id = b.id and p.state = 'scheduled'
+          and (p.listed_at is null or p.listed_at <= b.sent_at
+               or p.due_at < p_now + interval '3 minutes' and p.listed_at <= p_now - interval '30 seconds'))
+    order by b.id limit 1 for no key update skip locked
+$$;
+
 -- Up to 50 bundles of the same account that one list shows: due within half an hour of each other.
 create function private.take_along(p_bundle public.bundles, p_now timestamptz) returns uuid[]
 language sql set search_path = '' as $$
@@ -165,38 +178,48 @@ language sql set search_path = '' as $$
         order by b.id limit 50 for no key update skip locked) x
 $$;
 
+-- The vendor's ids of what other publications have at this one's channel and instant: never taken for its own.
+create function private.at_same_instant(p_publication public.publications) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(o.vendor_post), '[]') from public.publications o
+    where o.channel = p_publication.channel and o.due_at = p_publication.due_at and o.id <> p_publication.id
+      and o.vendor_post is not null
+$$;
+
 create function private.bundle_facts(p_bundle public.bundles) returns jsonb language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'id', p_bundle.id, 'account_id', p_bundle.account_id, 'profile_id', p_bundle.profile_id,
         'credential_id', p_bundle.credential_id, 'organization', p_bundle.organization, 'wanted_at', p_bundle.wanted_at,
         'tries', p_bundle.tries, 'media', p_bundle.media,
-        'media_path', case when c.deleted_at is null then c.media_path end,
-        'publications', (select jsonb_agg(to_jsonb(p) || jsonb_build_object('requests', p_bundle.requests) order by p.id)
+        'publications', (select jsonb_agg(to_jsonb(p) || jsonb_build_object('requests', p_bundle.requests,
+                                                                            'others', private.at_same_instant(p)) order by p.id)
                          from public.publications p
                          where p.bundle_id = p_bundle.id
                            and p.state in ('uploading', 'uploaded', 'sending', 'scheduled', 'unconfirmed')))
-    from public.clips c where c.id = p_bundle.clip_id
 $$;
 
--- The next due piece of work, or null: {task, token, now, organization, channels_at, bundles}. It is this caller's until the
--- lease runs out. First what is due within the hour, then lists and uploads, so that all stores' posts are ready when the
--- rest of an allowance is shared.
-create function private.claim_publishing(p_lease_seconds numeric, p_now timestamptz) returns jsonb
+-- The next due piece of work, or null: {task, token, now, channels_at, bundles}. It is this caller's until the
+-- lease runs out; an upload only with p_uploads. First what is due within the hour, then lists and uploads, so that all
+-- stores' posts are ready when the rest of an allowance is shared.
+create function private.claim_publishing(p_lease_seconds numeric, p_now timestamptz, p_uploads boolean) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     v_now    timestamptz := coalesce(p_now, private.utc_now());
     v_token  uuid := gen_random_uuid();
     v_send   public.bundles;
     v_bundle public.bundles;
+    v_task   text;
     v_ids    uuid[];
 begin
     perform private.close_missed(v_now);
-    v_send := private.next_to_send(v_now);
+    v_bundle := private.next_surplus(v_now);
+    v_task := case when v_bundle.id is not null then 'read' end;
+    v_send := case when v_task is null then private.next_to_send(v_now) end;
     if v_send.wanted_at < v_now + interval '62 minutes' then
         v_bundle := v_send;
-    else
+    elsif v_task is null then
         v_bundle := private.next_of('read', v_now);
-        if v_bundle.id is null then
+        if v_bundle.id is null and p_uploads then
             v_bundle := private.next_of('upload', v_now);
         end if;
         if v_bundle.id is null then
@@ -206,15 +229,16 @@ begin
             return null;
         end if;
     end if;
+    v_task := coalesce(v_task, v_bundle.step);
     v_ids := array[v_bundle.id];
-    if v_bundle.step = 'read' then
+    if v_task = 'read' then
         v_ids := v_ids || coalesce(private.take_along(v_bundle, v_now), '{}');
     end if;
     update public.bundles b
-    set token = v_token, lease_until = v_now + make_interval(secs => p_lease_seconds::double precision)
+    set token = v_token, lease_until = v_now + make_interval(secs => p_lease_seconds::double precision), woken = false
     where b.id = any (v_ids);
     return jsonb_build_object(
-        'task', v_bundle.step, 'token', v_token, 'now', v_now, 'organization', v_bundle.organization,
+        'task', v_task, 'token', v_token, 'now', v_now,
         'channels_at', (select o.channels_at from private.credential_organizations o
                         where o.credential_id = v_bundle.credential_id),
         'bundles', (select jsonb_agg(private.bundle_facts(b) order by b.id) from public.bundles b where b.token = v_token));
@@ -240,7 +264,7 @@ declare
 begin
     for v_bundle in select * from private.held_bundles(p_token) loop
         update public.publications p
-        set state = 'unconfirmed', state_since = v_now,
+        set state = 'unconfirmed', state_since = v_now, withdraw_requested_at = null,
             error = 'Its moment has passed, and Postiz'' list, which would show what became of it, cannot be read. '
                     'Clipdesk keeps looking; do not post it again before this is clear. ' || p_trouble
         where p.bundle_id = v_bundle.id
@@ -263,42 +287,78 @@ language sql set search_path = '' as $$
     where (o.key_id, o.organization) is distinct from (excluded.key_id, excluded.organization)
 $$;
 
--- The clip is in the organization's library: p_media {id, path}, null to use what is there already, if anything. All posts
--- of the clip that wait for it go on. Returns whether they do.
+-- What organizations' names are keyed with: drawn once, so that they outlast every key of the vault.
+create table private.publishing_pepper (
+    only_one boolean primary key default true check (only_one),
+    value    text not null default gen_random_uuid()::text || gen_random_uuid()
+);
+alter table private.publishing_pepper enable row level security;
+
+create function private.publishing_pepper() returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    insert into private.publishing_pepper default values on conflict do nothing;
+    return (select p.value from private.publishing_pepper p);
+end $$;
+
+-- A file of ours that the organization's library has: {id, path}, the vendor's own.
+create function private.uploaded_file(p_organization text, p_path text, p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+    select m.media from private.vendor_media m
+    where m.organization = p_organization and m.media_path = p_path and m.uploaded_at > p_now - interval '7 days'
+$$;
+
+-- Pinterest takes a video only with an image beside it.
+create function private.needs_cover(p_bundle_id uuid, p_clip public.clips) returns boolean
+language sql stable set search_path = '' as $$
+    select (p_clip).media_type = 'video' and (p_clip).thumbnail_path is not null and exists (
+        select from public.publications p
+        where p.bundle_id = p_bundle_id and p.identifier = 'pinterest' and p.state in ('uploading', 'uploaded'))
+$$;
+
+-- All posts of the clip whose files the organization's library has go on. p_media: what was uploaded just now, {id, path,
+-- source: our own path}, which need not be the clip's any more; null: nothing. Returns {done}; where it is not, with the path
+-- of ours that is to be uploaded next, null while the clip is deleted or not ready.
 create function private.uploaded_bundle(
     p_token uuid, p_organization text, p_key_id uuid, p_media jsonb, p_now timestamptz
-) returns boolean language plpgsql security definer set search_path = '' as $$
+) returns jsonb language plpgsql security definer set search_path = '' as $$
 declare
     v_now    timestamptz := coalesce(p_now, private.utc_now());
     v_bundle public.bundles := private.held_bundle(p_token);
-    v_path   text := (select c.media_path from public.clips c where c.id = v_bundle.clip_id);
-    v_media  jsonb := coalesce(p_media, (select m.media from private.vendor_media m
-                                         where m.organization = p_organization and m.media_path = v_path
-                                           and m.uploaded_at > v_now - interval '7 days'));
+    v_clip   public.clips;
+    v_media  jsonb;
+    v_cover  jsonb;
     v_ids    uuid[];
 begin
-    if v_media is null then
-        return false;
-    end if;
     insert into private.vendor_media as m (organization, media_path, media, uploaded_at)
-    values (p_organization, v_path, v_media, v_now)
-    on conflict (organization, media_path) do update set media = excluded.media, uploaded_at = excluded.uploaded_at
-    where p_media is not null;
+    select p_organization, p_media ->> 'source', p_media - 'source', v_now where p_media is not null
+    on conflict (organization, media_path) do update set media = excluded.media, uploaded_at = excluded.uploaded_at;
+    select * into v_clip from public.clips c where c.id = v_bundle.clip_id;
+    v_media := private.uploaded_file(p_organization, v_clip.media_path, v_now);
+    v_cover := private.uploaded_file(p_organization, v_clip.thumbnail_path, v_now);
+    if v_media is null or v_cover is null and private.needs_cover(v_bundle.id, v_clip) then
+        return jsonb_build_object('done', false, 'path', case
+            when v_clip.deleted_at is not null then null
+            when v_media is null then v_clip.media_path else v_clip.thumbnail_path end);
+    end if;
     perform private.note_organization(v_bundle.credential_id, p_organization, p_key_id);
     select array_agg(x.id) into v_ids from (
         select b.id from public.bundles b
         where b.step = 'upload' and b.clip_id = v_bundle.clip_id and b.credential_id = v_bundle.credential_id
           and (b.id = v_bundle.id or private.is_free(b, v_now))
+          and (v_cover is not null or not private.needs_cover(b.id, v_clip))
         order by b.id for no key update skip locked) x;
     update public.bundles b
-    set organization = p_organization, media = v_media, due_at = case when b.organization = p_organization then b.due_at end,
+    set organization = p_organization,
+        media = v_media || jsonb_strip_nulls(jsonb_build_object('source', v_clip.media_path, 'cover', v_cover)),
+        due_at = case when b.organization = p_organization then b.due_at end,
         token = null, lease_until = null, trouble = null
     where b.id = any (v_ids);
     update public.publications p
     set state = 'uploaded', state_since = v_now, organization = p_organization,
         due_at = case when p.organization = p_organization then p.due_at end
     where p.bundle_id = any (v_ids) and p.state = 'uploading';
-    return true;
+    return '{"done": true}';
 end $$;
 
 -- Sending ---------------------------------------------------------------------------------------------------------------
@@ -372,35 +432,47 @@ begin
     return v_until;
 end $$;
 
--- The instant named to the vendor: an odd millisecond after the moment, not yet used on any of these channels. The lock on
--- the organization's budget keeps others from drawing the same.
+-- The instant named to the vendor: an odd millisecond after the moment, not yet used on any of these channels, whatever key
+-- it was used with. The lock on the organization's budget keeps others from drawing the same; without an order the search
+-- stops at the first that is free.
 create function private.draw_due(p_bundle public.bundles, p_channels text[]) returns timestamptz
 language sql stable set search_path = '' as $$
     select coalesce(
         case when p_bundle.due_at >= p_bundle.wanted_at and p_bundle.due_at < p_bundle.wanted_at + interval '1 second'
                   and not exists (
                       select from public.publications p
-                      where p.organization = p_bundle.organization and p.due_at = p_bundle.due_at
-                        and p.channel = any (p_channels) and p.bundle_id <> p_bundle.id)
+                      where p.due_at = p_bundle.due_at and p.channel = any (p_channels) and p.bundle_id <> p_bundle.id)
              then p_bundle.due_at end,
         (select x.due from (
              select date_trunc('second', p_bundle.wanted_at) + make_interval(secs => (2 * n + 1) / 1000.0) as due
              from generate_series(0, 499) n) x
          where x.due >= p_bundle.wanted_at and not exists (
              select from public.publications p
-             where p.organization = p_bundle.organization and p.due_at = x.due and p.channel = any (p_channels))
-         order by x.due limit 1),
+             where p.due_at = x.due and p.channel = any (p_channels))
+         limit 1),
         date_trunc('milliseconds', p_bundle.wanted_at))
 $$;
 
--- Just before the request leaves: from here on it may have been taken. Returns {go, due_at, publications: [ids]}; without
--- `go` nothing may be sent, and the bundle is given back.
+-- Why the clip has to be uploaded once more; null: it has not. What may have reached the vendor stays as it was sent.
+create function private.why_again(p_bundle public.bundles, p_organization text) returns text
+language sql stable set search_path = '' as $$
+    select case
+        when p_bundle.organization is distinct from p_organization then
+            'The Postiz account was changed: the clip is uploaded to it again.'
+        when p_bundle.requests = 0 and c.media_path is distinct from p_bundle.media ->> 'source' then
+            'The clip was changed: it is uploaded again.' end
+    from public.clips c where c.id = p_bundle.clip_id
+$$;
+
+-- Just before the request leaves: from here on it may have been taken. Returns {go, due_at, seconds until then,
+-- publications: [ids]}; without `go` nothing may be sent, and the bundle is given back.
 create function private.begin_sending(p_token uuid, p_organization text, p_key_id uuid, p_now timestamptz) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     v_now      timestamptz := coalesce(p_now, private.utc_now());
     v_bundle   public.bundles := private.held_bundle(p_token);
     v_trouble  text := private.why_not(v_bundle, p_key_id);
+    v_again    text := private.why_again(v_bundle, p_organization);
     v_channels text[];
     v_until    timestamptz;
     v_due      timestamptz;
@@ -408,10 +480,10 @@ begin
     if private.too_late(v_bundle, v_now) then
         perform private.miss(v_bundle, v_now);
         perform private.release_bundle(v_bundle.id, v_now, null);
-    elsif v_bundle.organization is distinct from p_organization then
+    elsif v_again is not null then
         update public.publications p set state = 'uploading', state_since = v_now
         where p.bundle_id = v_bundle.id and p.state = 'uploaded';
-        perform private.release_bundle(v_bundle.id, v_now, 'The Postiz account was changed: the clip is uploaded to it again.');
+        perform private.release_bundle(v_bundle.id, v_now, v_again);
     elsif v_trouble is not null then
         perform private.release_bundle(v_bundle.id, v_now + interval '1 minute', v_trouble);
     else
@@ -429,19 +501,23 @@ begin
         else
             v_due := private.draw_due(v_bundle, v_channels);
             perform private.note_intent(v_bundle, v_channels, v_due, v_now);
-            return jsonb_build_object('go', true, 'due_at', v_due, 'publications', (
-                select jsonb_agg(p.id order by p.id) from public.publications p
-                where p.bundle_id = v_bundle.id and p.state = 'sending'));
+            return jsonb_build_object(
+                'go', true, 'due_at', v_due, 'seconds', extract(epoch from v_due - v_now), 'publications', (
+                    select jsonb_agg(p.id order by p.id) from public.publications p
+                    where p.bundle_id = v_bundle.id and p.state = 'sending'));
         end if;
     end if;
     return '{"go": false}';
 end $$;
 
--- What is wanted at once and had to wait is wanted three minutes from now.
+-- What is wanted at once and had to wait is wanted three minutes from now, once the request can be made.
 create function private.moved_along(p_bundle public.bundles, p_now timestamptz) returns public.bundles
 language plpgsql set search_path = '' as $$
 begin
-    if p_bundle.at_once and p_bundle.requests = 0 and p_bundle.wanted_at < p_now + interval '2 minutes' then
+    if p_bundle.at_once and p_bundle.requests = 0 and p_bundle.wanted_at < p_now + interval '2 minutes'
+        and not exists (select from private.send_budgets s
+                        where s.organization = p_bundle.organization
+                          and private.waits_until(s, p_bundle.wanted_at, p_now) is not null) then
         update public.bundles b set wanted_at = date_trunc('second', p_now) + interval '3 minutes', at_once = false
         where b.id = p_bundle.id returning * into p_bundle;
         update public.publications p set wanted_at = p_bundle.wanted_at
@@ -478,6 +554,24 @@ language sql set search_path = '' as $$
     where s.organization = p_organization and p_allowance is not null
 $$;
 
+-- Takes back what a store has handed over on channels that it has no more, and all of it when it was archived. p_bundle_id
+-- null: whatever bundle it is of.
+create function private.recall(p_profile_id uuid, p_bundle_id uuid) returns void language sql set search_path = '' as $$
+    select from public.bundles b
+    where b.profile_id = p_profile_id and b.step is not null and (p_bundle_id is null or b.id = p_bundle_id)
+    order by b.id for no key update;
+    update public.publications p
+    set withdraw_requested_at = private.utc_now(),
+        error = case when s.archived_at is null then 'The channel was taken from this store.'
+                     else 'The store was archived.' end
+    from public.profiles s
+    where s.id = p_profile_id and p.profile_id = s.id and p.state = 'scheduled' and p.withdraw_requested_at is null
+      and (p_bundle_id is null or p.bundle_id = p_bundle_id)
+      and (s.archived_at is not null or not exists (
+          select from public.profile_channels x
+          where x.profile_id = p.profile_id and x.credential_id = p.credential_id and x.channel = p.channel))
+$$;
+
 -- The vendor took it: p_posts [{id, vendor_post}]. What it did not name stays `sending` until the list shows it.
 create function private.bundle_sent(p_token uuid, p_posts jsonb, p_allowance jsonb, p_now timestamptz) returns void
 language plpgsql security definer set search_path = '' as $$
@@ -490,6 +584,7 @@ begin
         absent_lists = 0, absent_since = null
     from jsonb_array_elements(p_posts) t
     where p.bundle_id = v_bundle.id and p.state = 'sending' and p.id = (t ->> 'id')::uuid;
+    perform private.recall(v_bundle.profile_id, v_bundle.id);
     -- What was sent more than once is looked at before its moment, while a surplus can still be taken back.
     perform private.release_bundle(
         v_bundle.id, case when v_bundle.requests > 1 or exists (
@@ -500,6 +595,14 @@ begin
     perform private.learn_allowance(v_bundle.organization, p_allowance, v_now);
 end $$;
 
+-- The last request is known to have brought nothing: the post may be changed again, and counts as never sent. After a 429 a
+-- moment does not move along any more.
+create function private.forget_request(p_bundle_id uuid, p_limited boolean) returns void
+language sql set search_path = '' as $$
+    update public.bundles b
+    set requests = greatest(b.requests - 1, 0), at_once = b.at_once and not p_limited where b.id = p_bundle_id
+$$;
+
 -- The vendor refused these for good (null: all of the request, or the clip itself), and took nothing; the others are sent
 -- again.
 create function private.bundle_refused(p_token uuid, p_ids uuid[], p_error text, p_allowance jsonb, p_now timestamptz)
@@ -508,6 +611,10 @@ declare
     v_now    timestamptz := coalesce(p_now, private.utc_now());
     v_bundle public.bundles := private.held_bundle(p_token);
 begin
+    -- A refused clip was never in a request.
+    if exists (select from public.publications p where p.bundle_id = v_bundle.id and p.state = 'sending') then
+        perform private.forget_request(v_bundle.id, false);
+    end if;
     update public.publications p
     set state = case when p_ids is null or p.id = any (p_ids) then 'failed' else 'uploaded' end, state_since = v_now,
         error = case when p_ids is null or p.id = any (p_ids) then p_error end
@@ -528,12 +635,15 @@ declare
 begin
     update public.publications p set state = 'uploaded', state_since = v_now
     where p.bundle_id = v_bundle.id and p.state = 'sending';
+    perform private.forget_request(v_bundle.id, p_limited);
     -- The budget itself keeps what waits for the vendor; with another key it need not wait.
-    perform private.release_bundle(v_bundle.id, case when p_limited then v_now + interval '1 minute' else v_until end, p_trouble);
+    perform private.release_bundle(v_bundle.id, case when p_limited then v_now + interval '1 minute' else v_until end,
+                                   p_trouble);
     update private.send_budgets s
     set used = case when p_limited then 0 when p_counted then s.used else greatest(s.used - 1, 0) end,
         window_ends = case when not p_limited then s.window_ends end,
-        blocked_until = case when p_limited then greatest(s.blocked_until, v_until + interval '2 seconds') else s.blocked_until end,
+        blocked_until = case when p_limited then greatest(s.blocked_until, v_until + interval '2 seconds')
+                             else s.blocked_until end,
         refusals = s.refusals + case when p_limited then 1 else 0 end, updated_at = v_now
     where s.organization = v_bundle.organization;
 end $$;
@@ -569,36 +679,48 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- What a list showed of publications: p_readings [{id, state, next_seconds, and whatever else changed}]. To be sent again it
--- must be proven absent, with a minute left before its moment; afterwards it is missed.
+-- must be proven absent, with two minutes left before its moment; afterwards it is missed.
 create function private.save_readings(p_token uuid, p_readings jsonb, p_trouble text, p_now timestamptz) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
     v_now    timestamptz := coalesce(p_now, private.utc_now());
     v_bundle public.bundles;
-    v_read   jsonb;
-    v_next   numeric;
 begin
     for v_bundle in select * from private.held_bundles(p_token) loop
-        v_next := null;
-        for v_read in select t from jsonb_array_elements(p_readings) t
-                      join public.publications p on p.id = (t ->> 'id')::uuid and p.bundle_id = v_bundle.id loop
-            perform private.save_reading(v_bundle, v_read, v_now);
-            v_next := least(v_next, (v_read ->> 'next_seconds')::numeric);
-        end loop;
-        perform private.release_bundle(
-            v_bundle.id, case when private.next_step(v_bundle.id) = 'read'
-                              then v_now + make_interval(secs => coalesce(v_next, 60)::double precision) else v_now end, p_trouble);
+        begin
+            perform private.save_bundle_readings(v_bundle, p_readings, p_trouble, v_now);
+        exception when unique_violation then                   -- the other bundles of this list are none the worse
+            perform private.release_bundle(v_bundle.id, v_now + interval '5 minutes',
+                                           'Postiz shows one and the same post for two of ours. It is looked at again.');
+        end;
     end loop;
+end $$;
+
+create function private.save_bundle_readings(p_bundle public.bundles, p_readings jsonb, p_trouble text, p_now timestamptz)
+returns void language plpgsql set search_path = '' as $$
+declare
+    v_read jsonb;
+    v_next numeric;
+begin
+    for v_read in select t from jsonb_array_elements(p_readings) t
+                  join public.publications p on p.id = (t ->> 'id')::uuid and p.bundle_id = p_bundle.id loop
+        perform private.save_reading(p_bundle, v_read, p_now);
+        v_next := least(v_next, (v_read ->> 'next_seconds')::numeric);
+    end loop;
+    perform private.release_bundle(
+        p_bundle.id, case when private.next_step(p_bundle.id) = 'read'
+                          then p_now + make_interval(secs => coalesce(v_next, 60)::double precision) else p_now end, p_trouble);
 end $$;
 
 create function private.save_reading(p_bundle public.bundles, p_reading jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
-    v_state text := p_reading ->> 'state';
+    v_state  text := p_reading ->> 'state';
+    v_before text := (select p.state from public.publications p where p.id = (p_reading ->> 'id')::uuid);
 begin
     if v_state = 'uploaded' and not private.is_absent(p_reading, p_bundle.sent_at, p_now) then
         perform private.fail('PT400', 'Only what is proven absent is sent again.');
-    elsif v_state = 'uploaded' and p_now > p_bundle.wanted_at - interval '1 minute' then
+    elsif v_state = 'uploaded' and p_now > p_bundle.wanted_at - interval '2 minutes' then
         v_state := 'missed';
     end if;
     update public.publications p
@@ -606,16 +728,20 @@ begin
         vendor_post = coalesce(p_reading ->> 'vendor_post', p.vendor_post),
         vendor_state = coalesce(p_reading ->> 'vendor_state', p.vendor_state),
         release_url = coalesce(p_reading ->> 'release_url', p.release_url), error = p_reading ->> 'error',
-        due_at = coalesce((p_reading ->> 'due_at')::timestamptz, p.due_at),
+        due_at = coalesce((p_reading ->> 'due_at')::timestamptz, p.due_at), moved = p.moved or p_reading ->> 'due_at' is not null,
         comment_failed = coalesce((p_reading ->> 'comment_failed')::boolean, p.comment_failed),
         in_app_inbox = coalesce((p_reading ->> 'in_app_inbox')::boolean, p.in_app_inbox),
         absent_lists = coalesce((p_reading ->> 'absent_lists')::integer, 0),
         absent_since = (p_reading ->> 'absent_since')::timestamptz, error_since = (p_reading ->> 'error_since')::timestamptz,
         listed_at = p_now, published_at = case when v_state = 'published' then coalesce(p.published_at, p_now) end,
-        withdraw_requested_at = case when v_state in ('scheduled', 'unconfirmed', 'sending')
-                                          and (p_reading ->> 'withdrawn') is distinct from 'too late'
-                                     then p.withdraw_requested_at end
+        -- Of what is unconfirmed it says that a person looked: nobody has yet when it has just become so.
+        withdraw_requested_at = case when v_state in ('scheduled', 'sending') or v_state = p.state
+                                     then case when (p_reading ->> 'withdrawn') is distinct from 'too late'
+                                               then p.withdraw_requested_at end end
     where p.id = (p_reading ->> 'id')::uuid and p.bundle_id = p_bundle.id and private.may_read(p.state, v_state);
+    if v_before = 'sending' and v_state = 'scheduled' then
+        perform private.recall(p_bundle.profile_id, p_bundle.id);
+    end if;
     if v_state = 'published' then
         update public.profile_channels x set reconnect_since = null
         from public.publications p
@@ -625,6 +751,23 @@ begin
 end $$;
 
 -- Channels --------------------------------------------------------------------------------------------------------------
+
+-- Nothing goes out on a channel that was taken from its store, nor of a store that was archived.
+create function private.recall_unpinned() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.recall(x.profile_id, null) from (select distinct profile_id from gone) x;
+    return null;
+end $$;
+create trigger recall_unpinned after delete on public.profile_channels referencing old table as gone
+    for each statement execute function private.recall_unpinned();
+
+create function private.recall_archived() returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.recall(new.id, null);
+    return null;
+end $$;
+create trigger recall_archived after update of archived_at on public.profiles for each row
+    when (old.archived_at is null and new.archived_at is not null) execute function private.recall_archived();
 
 -- Pinning is an admin's word that this is the channel as it is meant.
 create function private.confirm_channel() returns trigger language plpgsql set search_path = '' as $$
@@ -707,6 +850,11 @@ begin
             from public.profile_credentials c where c.id = v_id);
 end $$;
 
+-- Whether the publisher looks after its posts; what has ended elsewise and is still at the vendor is for people to see.
+create function private.is_handed_over(p_publication public.publications) returns boolean
+language sql immutable set search_path = '' as
+    $$ select p_publication.state in ('uploading', 'uploaded', 'sending', 'scheduled', 'unconfirmed') $$;
+
 -- What the account's list holds between two instants: [{id, channel, publish_at, state, release_url, reference, preview}].
 -- Posts on pinned channels that are none of ours are shown to the store; those that went are forgotten. What was thought to
 -- have failed and is live after all is told so.
@@ -724,10 +872,11 @@ begin
     from jsonb_array_elements(p_posts) t
     join public.profile_channels x on x.credential_id = p_credential_id and x.channel = t ->> 'channel'
     where not exists (select from public.publications p where p.vendor_post = t ->> 'id')
-      and not exists (select from public.publications p where p.id = (t ->> 'reference')::uuid)
+      and not exists (select from public.publications p
+                      where p.id = (t ->> 'reference')::uuid and private.is_handed_over(p))
       and not exists (select from public.publications p
                       where p.organization = p_organization and p.channel = t ->> 'channel'
-                        and p.due_at = (t ->> 'publish_at')::timestamptz)
+                        and p.due_at = (t ->> 'publish_at')::timestamptz and private.is_handed_over(p))
     order by t ->> 'id', (t ->> 'publish_at')::timestamptz
     on conflict (profile_id, vendor_post) do update
     set preview = excluded.preview, publish_at = excluded.publish_at, vendor_state = excluded.vendor_state,
@@ -738,20 +887,23 @@ begin
       and s.publish_at between p_from and p_to and s.seen_at < v_now;
 end $$;
 
--- Whatever this side believes, what the vendor shows as published under an id of ours is live; and an ERROR with an address
--- is a post that is live, of which a comment failed.
+-- Whatever this side believes, what the vendor shows as published under an id or a reference of ours is live; and an ERROR
+-- with an address is a post that is live, of which a comment failed.
 create function private.find_live(p_credential_id uuid, p_posts jsonb, p_now timestamptz) returns void
 language sql set search_path = '' as $$
     select from public.bundles b
     where b.id in (select p.bundle_id from jsonb_array_elements(p_posts) t
-                   join public.publications p on p.vendor_post = t ->> 'id' and p.credential_id = p_credential_id)
+                   join public.publications p on p.credential_id = p_credential_id
+                    and (p.vendor_post = t ->> 'id' or p.vendor_post is null and p.id = (t ->> 'reference')::uuid))
     order by b.id for no key update;
     update public.publications p
     set state = 'published', state_since = case when p.state = 'published' then p.state_since else p_now end,
-        vendor_state = t ->> 'state', error = null, comment_failed = t ->> 'state' = 'ERROR',
+        vendor_post = t ->> 'id', vendor_state = t ->> 'state', error = case when p.state = 'published' then p.error end,
+        comment_failed = t ->> 'state' = 'ERROR', withdraw_requested_at = null,
         release_url = coalesce(t ->> 'release_url', p.release_url), published_at = coalesce(p.published_at, p_now)
     from jsonb_array_elements(p_posts) t
-    where p.credential_id = p_credential_id and p.vendor_post = t ->> 'id'
+    where p.credential_id = p_credential_id
+      and (p.vendor_post = t ->> 'id' or p.vendor_post is null and p.id = (t ->> 'reference')::uuid)
       and (t ->> 'state' = 'PUBLISHED' and p.state in ('failed', 'missed', 'cancelled')
            or t ->> 'state' = 'ERROR' and t ->> 'release_url' is not null and p.state in ('published', 'failed', 'missed')
               and not p.comment_failed)
@@ -824,18 +976,31 @@ create trigger notice after update of reconnect_since, differs_since, name on pu
 create trigger notice_removal after delete on public.profile_channels for each row
     when (old.reconnect_since is not null or old.differs_since is not null) execute function private.notice_channel();
 
+-- As before; of the publisher's jobs, six a minute, only an hour is kept.
+create or replace function private.tidy() returns void language sql security definer set search_path = '' as $$
+    delete from private.sessions s where s.expires_at < private.utc_now() - interval '1 day';  -- may be renewed until then
+    delete from private.sign_in_tries t where t.at < private.utc_now() - interval '1 day';
+    delete from public.jobs j
+    where j.slot is not null
+      and j.finished_at < private.utc_now() - case j.kind when 'publish' then interval '1 hour' else interval '14 days' end;
+$$;
+
 -- Public names and rights ------------------------------------------------------------------------------------------------
 
-create function public.claim_publishing(p_lease_seconds numeric, p_now timestamptz default null) returns jsonb
-language sql set search_path = '' as $$ select private.claim_publishing(p_lease_seconds, p_now) $$;
+create function public.claim_publishing(
+    p_lease_seconds numeric, p_now timestamptz default null, p_uploads boolean default true
+) returns jsonb language sql set search_path = '' as
+    $$ select private.claim_publishing(p_lease_seconds, p_now, p_uploads) $$;
 create function public.keep_bundle(p_token uuid, p_lease_seconds numeric, p_now timestamptz default null) returns void
 language sql set search_path = '' as $$ select private.keep_bundle(p_token, p_lease_seconds, p_now) $$;
 create function public.bundle_waits(p_token uuid, p_seconds numeric, p_trouble text, p_now timestamptz default null)
 returns void language sql set search_path = '' as
     $$ select private.bundle_waits(p_token, p_seconds, p_trouble, p_now) $$;
+create function public.publishing_pepper() returns text language sql set search_path = '' as
+    $$ select private.publishing_pepper() $$;
 create function public.uploaded_bundle(
     p_token uuid, p_organization text, p_key_id uuid, p_media jsonb default null, p_now timestamptz default null
-) returns boolean language sql set search_path = '' as
+) returns jsonb language sql set search_path = '' as
     $$ select private.uploaded_bundle(p_token, p_organization, p_key_id, p_media, p_now) $$;
 create function public.begin_sending(
     p_token uuid, p_organization text, p_key_id uuid, p_now timestamptz default null
@@ -869,7 +1034,8 @@ create function public.save_strays(
 ) returns void language sql set search_path = '' as
     $$ select private.save_strays(p_credential_id, p_organization, p_posts, p_from, p_to, p_now) $$;
 grant execute on function
-    public.claim_publishing(numeric, timestamptz), private.claim_publishing(numeric, timestamptz),
+    public.claim_publishing(numeric, timestamptz, boolean), private.claim_publishing(numeric, timestamptz, boolean),
+    public.publishing_pepper(), private.publishing_pepper(),
     public.keep_bundle(uuid, numeric, timestamptz), private.keep_bundle(uuid, numeric, timestamptz),
     public.bundle_waits(uuid, numeric, text, timestamptz), private.bundle_waits(uuid, numeric, text, timestamptz),
     public.uploaded_bundle(uuid, text, uuid, jsonb, timestamptz), private.uploaded_bundle(uuid, text, uuid, jsonb, timestamptz),

@@ -162,6 +162,56 @@ language sql stable security definer set search_path = '' as $$
     where c.id = p_credential_id and not private.is_withdrawn(c)
 $$;
 
+-- As before; what the demo practises with is neither replaced nor removed.
+create or replace function private.check_place(p_account_id uuid, p_profile_id uuid, p_provider text) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+    perform private.keep_practice(c) from public.profile_credentials c
+    where c.account_id = p_account_id and c.profile_id is not distinct from p_profile_id and c.provider = p_provider;
+    if exists (select from public.accounts a where a.id = p_account_id and a.is_demo) then
+        perform private.fail('PT403', 'The demo never uses real accounts, so it keeps no keys.');
+    elsif p_profile_id is not null and not exists (
+        select from public.profiles p
+        where p.id = p_profile_id and p.account_id = p_account_id and p.archived_at is null) then
+        perform private.fail('PT404', 'Store not found.');
+    elsif (p_provider in ('elevenlabs', 'gemini', 'postiz')) is not true then
+        perform private.fail('PT400', 'There is no such service.');
+    end if;
+end $$;
+
+create function private.keep_practice(p public.profile_credentials) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+    if (p).practice then
+        perform private.fail('PT403', 'The practice account belongs to the demo.');
+    end if;
+end $$;
+
+create or replace function private.remove_credential(p_credential_id uuid, p_version integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    v_row public.profile_credentials;
+begin
+    select * into v_row from public.profile_credentials c
+    where c.id = p_credential_id and c.account_id in (select private.my_account_ids()) for update;
+    if not found then
+        perform private.fail('PT404', 'Credential not found. Somebody may have removed it.');
+    end if;
+    perform private.refuse_stranger(v_row.account_id);
+    perform private.keep_practice(v_row);
+    if v_row.version is distinct from p_version then
+        perform private.fail('PT409', 'Somebody saved this meanwhile. Reload the page to see what is there now.');
+    end if;
+    delete from public.profile_credentials c where c.id = p_credential_id;
+    perform private.forget_key(v_row.key_id);
+    delete from public.voices v where v.provider = v_row.provider and v.account_id = v_row.account_id
+        and v.profile_id is not distinct from v_row.profile_id;
+    delete from public.voice_services s where s.provider = v_row.provider and s.account_id = v_row.account_id
+        and s.profile_id is not distinct from v_row.profile_id;
+    perform private.audit(v_row.account_id, 'credential_removed', v_row.provider, v_row.profile_id, null,
+                          private.told_credential(v_row));
+end $$;
+
 -- The environment's pair ----------------------------------------------------------------------------------------------------
 
 -- What the one company besides the demo has for Postiz: {account_id, key_id, typed, sealed}, where `sealed` is what

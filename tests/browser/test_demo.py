@@ -63,6 +63,28 @@ def test_finance_lands_on_overview_and_cannot_speak(page: Page, app: App):
     expect(page.get_by_test_id("stSidebarNav").get_by_role("link", name="Voice")).to_have_count(0)
 
 
+def test_a_manager_posts_a_clip_for_practice(page: Page, app: App):
+    enter(page, app, "Manager")
+    page.locator(".st-key-profile input").click()
+    page.get_by_role("option").nth(1).click()
+    go(page, "Clips")
+    heading(page, "Clips")
+    page.locator('a[href*="publish?clip="]').first.click()
+    heading(page, "Publish")
+    page.locator("[class*=st-key-post_][class*=_channels]").get_by_text("TikTok", exact=False).click()
+    idle(page)
+    caption = page.get_by_role("textbox", name="Caption", exact=True)
+    caption.fill("Fresh bread at six, I <3 it.")
+    caption.press("Control+Enter")
+    expect(page.get_by_text("Practice: nobody is billed, nothing leaves this machine.").last).to_be_visible()
+    idle(page)
+    page.get_by_role("button", name=re.compile("^Publish on 2")).click()
+    idle(page)
+    page.locator(".st-key-post_part").get_by_text("Posts", exact=True).click()
+    card = page.locator("[class*=st-key-post_]", has_text="I <3 it").last
+    expect(card.get_by_text("Postiz publishes it at its moment")).to_have_count(2, timeout=60_000)
+
+
 def test_seen_as_somebody_else_with_one_click(page: Page, app: App):
     enter(page, app, "Admin")
     page.get_by_label("See it as").select_option(index=0)

@@ -150,8 +150,8 @@ def later(**span: float) -> datetime:
 @contextmanager
 def pressing(world: World, folder: Path) -> Iterator[Press]:
     """A press whose clock stands at `START`; its publisher leaves other tests' posts alone."""
+    world.execute("delete from public.profile_channels")  # which takes their posts back
     world.execute("update public.bundles set step = null")
-    world.execute("delete from public.profile_channels")
     with FakePostiz() as fake:
         fake.clock = START
         fake.patience = 0.0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
@@ -13,13 +14,15 @@ from pydantic import SecretStr
 from services.config import VAULT_PRIVATE, Settings
 from services.credentials import Opened
 from services.database.door import Database
-from services.errors import PublishingMisconfigured, SettingsInvalid
+from services.errors import NotAllowed, PublishingMisconfigured
 from services.publishing import connect
 from services.publishing.practice import Practice
 from services.vault import Place, _text
+from tests.builders import World
 from tests.fakes.postiz import FakePostiz
 
 KEY = "0123456789abcdef0123456789abcdef"
+PEPPER = "c0ffee-of-this-database"
 NO_DATABASE = cast(Database, None)  # an account at a vendor asks it nothing
 
 
@@ -78,34 +81,31 @@ def test_a_practice_account_is_never_called(fake: FakePostiz) -> None:
 
 
 def test_one_organization_however_and_by_whomever_it_was_typed() -> None:
-    options = worker(PrivateKey.generate())
     spelled = ("https://p.example.com/api", "https://P.example.com/api/", "https://p.example.com:443/api")
-    assert len({connect.organization(options, opened(address)) for address in spelled}) == 1
+    assert len({connect.organization(PEPPER, opened(address)) for address in spelled}) == 1
 
 
 def test_other_keys_and_addresses_are_other_organizations() -> None:
-    options = worker(PrivateKey.generate())
     others = [
         opened(), opened(key=KEY[::-1]), opened("https://p.example.com"), opened("https://p.example.com/api"),
         opened("https://p.example.com:8443"), opened("http://p.example.com"), opened("https://p.example.co", "m" + KEY),
     ]  # fmt: skip
-    assert len({connect.organization(options, one) for one in others}) == len(others)
+    assert len({connect.organization(PEPPER, one) for one in others}) == len(others)
 
 
 def test_its_name_tells_nothing() -> None:
-    """Neither the key, nor a hash that somebody without the vault's key could try keys against."""
-    named = connect.organization(worker(PrivateKey.generate()), opened())
+    """Neither the key, nor a hash that somebody without the pepper could try keys against."""
+    named = connect.organization(PEPPER, opened())
     assert re.fullmatch("[0-9a-f]{32}", named)
-    assert named != connect.organization(worker(PrivateKey.generate()), opened())
+    assert named != connect.organization(PEPPER[::-1], opened())
     assert named not in KEY
 
 
-def test_it_stays_while_the_vault_s_keys_are_replaced() -> None:
-    old, new = PrivateKey.generate(), PrivateKey.generate()
-    one = opened()
-    assert connect.organization(worker(old), one) == connect.organization(worker(new, old), one)
-
-
-def test_only_workers_can_name_it() -> None:
-    with pytest.raises(SettingsInvalid):
-        connect.organization(worker(), opened())
+def test_the_pepper_is_drawn_once_and_for_workers_only(world: World) -> None:
+    worker = world.as_worker()
+    with ThreadPoolExecutor(4) as threads:
+        drawn = set(threads.map(lambda _: connect.pepper(worker), range(4)))
+    assert len(drawn) == 1
+    assert len(drawn.pop()) >= 64
+    with pytest.raises(NotAllowed):
+        connect.pepper(world.as_person(world.person(world.company(), "admin")))

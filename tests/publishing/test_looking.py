@@ -51,6 +51,53 @@ def test_whose_a_post_is(values: dict[str, Any], ours: bool) -> None:
     assert bool(looking.matches(plan(), [post(**values)])) is ours
 
 
+def test_what_another_publication_has_at_the_same_instant_is_never_taken_for_its_own() -> None:
+    assert looking.matches(plan(others=["p1"]), [post(id="p1")]) == []
+    assert looking.matches(plan(others=["p1"]), [post(id="p1", reference=OURS)])
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "deletable"),
+    [
+        ("QUEUE", timedelta(seconds=61), True),
+        ("QUEUE", timedelta(seconds=60), False),
+        ("QUEUE", timedelta(minutes=-15), False),
+        ("DRAFT", timedelta(minutes=-16), True),
+        ("ERROR", timedelta(hours=1), False),
+    ],
+)
+def test_what_the_vendor_may_be_publishing_is_not_deleted(state: Any, before: timedelta, deletable: bool) -> None:
+    assert looking.deletable(post(state=state), DUE - before) is deletable
+
+
+@pytest.mark.parametrize(
+    ("found", "own", "visible", "state"),
+    [
+        (None, True, True, "missed"),
+        (None, True, False, "unconfirmed"),
+        (None, False, True, "unconfirmed"),
+        ({"state": "ERROR"}, True, True, "missed"),
+        ({"state": "QUEUE"}, True, True, "unconfirmed"),
+        ({"state": "PUBLISHED"}, True, True, "published"),
+    ],
+)
+def test_what_a_person_did_not_find_ends_with_what_the_list_shows(
+    found: dict[str, Any] | None, own: bool, visible: bool, state: str
+) -> None:
+    decided = plan(state="unconfirmed", vendor_post="p1", withdraw_requested_at=later(hours=2))
+    shown = post(**found) if found else None
+    assert looking.read(decided, shown, later(hours=2), own=own, visible=visible).state == state
+
+
+@pytest.mark.parametrize(("vendor_post", "state"), [(None, "sending"), ("p1", "failed")])
+def test_a_list_that_does_not_show_the_channel_proves_nothing_of_what_it_may_never_have_had(
+    vendor_post: str | None, state: str
+) -> None:
+    known = {"state": "scheduled" if vendor_post else "sending", "vendor_post": vendor_post}
+    waiting = plan(absent_lists=2, absent_since=later(), **known)
+    assert looking.read(waiting, None, later(minutes=30), visible=False).state == state
+
+
 def test_the_known_one_comes_first_and_a_repeating_one_counts_once() -> None:
     known = plan(state="scheduled", vendor_post="p2")
     found = looking.matches(known, [post(id="p1"), post(id="p2"), post(id="p2", publish_at=later(days=7))])
@@ -70,8 +117,8 @@ def test_absence_takes_three_lists_and_ten_minutes(lists: int, minutes: float, s
     assert absent(lists, minutes).state == state
 
 
-def test_what_is_absent_is_not_sent_again_in_its_last_minute_nor_when_it_was_unknown() -> None:
-    late = plan(absent_lists=2, absent_since=later(), wanted_at=later(minutes=30, seconds=59))
+def test_what_is_absent_is_not_sent_again_in_its_last_two_minutes_nor_when_it_was_unknown() -> None:
+    late = plan(absent_lists=2, absent_since=later(), wanted_at=later(minutes=31, seconds=59))
     assert looking.read(late, None, later(minutes=30)).state == "missed"
     assert absent(2, 10, state="unconfirmed").state == "missed"
     assert absent(2, 10, withdraw_requested_at=later()).state == "cancelled"
@@ -79,8 +126,8 @@ def test_what_is_absent_is_not_sent_again_in_its_last_minute_nor_when_it_was_unk
 
 def test_a_list_of_another_organization_proves_nothing() -> None:
     waiting = plan(absent_lists=2, absent_since=later())
-    assert looking.read(waiting, None, later(minutes=30), proves=False).state == "sending"
-    assert looking.read(waiting, None, later(hours=2), proves=False).state == "unconfirmed"
+    assert looking.read(waiting, None, later(minutes=30), own=False, visible=False).state == "sending"
+    assert looking.read(waiting, None, later(hours=2), own=False, visible=False).state == "unconfirmed"
 
 
 @pytest.mark.parametrize(

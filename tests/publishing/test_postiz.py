@@ -25,7 +25,7 @@ from services.errors import (
     PublishingUnclear,
     PublishingUnreachable,
 )
-from services.publishing import networks, postiz
+from services.publishing import networks, postiz, wire
 from services.publishing.postiz import (
     Client,
     Entry,
@@ -401,10 +401,23 @@ def test_reading_may_be_limited_too(fake: FakePostiz) -> None:
         client(fake).posts(AT, AT)
 
 
-def test_a_request_that_arrived_too_slowly_was_not_taken(fake: FakePostiz) -> None:
+def test_a_request_that_a_proxy_gave_up_may_have_been_taken(fake: FakePostiz) -> None:
+    """Of a 408 nobody can tell whether Postiz has it by now, and it says nothing of the allowance."""
     fake.misbehave(Reply(408))
-    with pytest.raises(PublishingLimited):
+    with pytest.raises(PublishingUnclear):
         client(fake).create(AT, [entry()])
+    fake.misbehave(Reply(408))
+    with pytest.raises(PublishingUnreachable):
+        client(fake).posts(AT, AT)
+
+
+def test_what_would_leave_too_late_does_not(fake: FakePostiz) -> None:
+    """The machine slept while it connected: the request breaks off before its body, so nothing was taken."""
+    with pytest.raises(PublishingUnreachable, match="slept"):
+        client(fake).create(AT, [entry()], before=wire.awake() - 1)
+    assert fake.posts() == []
+    assert all(request.body == b"" for request in fake.requests)
+    assert client(fake).create(AT, [entry()], before=wire.awake() + 60).posts
 
 
 @pytest.mark.parametrize("odd", ["-1", "NaN", "1e9", "x", "", "99999999"])

@@ -77,7 +77,7 @@ def test_a_demo_store_opens_its_practice_account_and_nothing_else(demo: Demo) ->
     assert opened is not None
     assert (opened.practice, opened.credential_id, opened.key_id, opened.address) == (True, demo.credential, None, None)
     assert opened.key.get_secret_value() == ""
-    assert connect.organization(options(), opened) == f"practice:{demo.account}"
+    assert connect.organization("pepper", opened) == f"practice:{demo.account}"
     assert credentials.is_current(demo.world.as_worker(), opened, demo.store)
     assert demo.opened("elevenlabs") is None
     saved = credentials.saved(demo.world.as_worker(), options(), demo.credential)
@@ -104,6 +104,21 @@ def test_a_demo_company_never_opens_a_real_key(demo: Demo, tmp_path: Any) -> Non
         credentials.save(
             admin, keys, demo.account, None, "postiz", "https://postiz.example.com/api", SecretStr("x" * 64)
         )
+
+
+def test_nobody_takes_the_demo_s_practice_account_away(demo: Demo, tmp_path: Any) -> None:
+    keys = options(clipdesk_data=tmp_path)
+    vault.note(demo.world.as_worker(), keys)
+    admin = demo.world.as_person(demo.world.person(demo.account, "admin"))
+    refused = "The practice account belongs to the demo"
+    with pytest.raises(NotAllowed, match=refused):
+        credentials.remove(admin, demo.credential, 1)
+    for typed in ((None, None), ("https://postiz.example.com/api", SecretStr("x" * 64))):
+        with pytest.raises(NotAllowed, match=refused):
+            credentials.save(admin, keys, demo.account, None, "postiz", *typed, version=1)
+    opened = demo.opened()
+    assert opened is not None
+    assert (opened.practice, opened.version) == (True, 1)
 
 
 def test_a_real_company_never_uses_a_practice_account(world: World) -> None:

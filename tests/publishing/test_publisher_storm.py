@@ -3,12 +3,12 @@
 import random
 import threading
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from services.publishing import publisher as module
+from services.publishing import wire
 from services.publishing.publisher import Publisher
 from tests.fakes.postiz import Faults
 from tests.publishing.press import NETWORKS, START, Press, later
@@ -190,8 +190,7 @@ def test_a_process_that_slept_after_its_intent_does_not_send(
 ) -> None:
     bundle = press.order(store, later(hours=1))
     times = iter([0.0, 60.0])
-    clock: Any = type("Clock", (), {"monotonic": staticmethod(lambda: next(times, 60.0))})
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(wire, "awake", lambda: next(times, 60.0))
     press.tick()
     assert press.states(bundle) == {"uploaded"}
     assert press.posted() == 0

@@ -327,7 +327,7 @@ def _wait_for_all(world, seconds):
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("pieces", [40, pytest.param(500, marks=pytest.mark.full)])
+@pytest.mark.parametrize("pieces", [12, pytest.param(500, marks=pytest.mark.full)])
 def test_stores_with_their_own_keys_generating_at_once_never_use_each_other_s(
     town, world, shop, fake, two_workers, pieces
 ):

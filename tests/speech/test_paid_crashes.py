@@ -87,19 +87,20 @@ def test_a_text_is_paid_once_wherever_the_worker_dies(world, shop, folder, fake,
     kill.assert_nothing_lost(world, folder)
 
 
-def test_thirty_passages_killed_at_each_are_each_paid_once(world, shop, folder, fake, works):
-    text = "\n\n".join(f"Passage {number} of the long story." for number in range(30))
+@pytest.mark.parametrize("passages", [12, pytest.param(30, marks=pytest.mark.full)])
+def test_passages_killed_at_each_are_each_paid_once(world, shop, folder, fake, works, passages):
+    text = "\n\n".join(f"Passage {number} of the long story." for number in range(passages))
     job_id = vendor.order(world, shop.store, shop.manager, text)
     world.execute("update public.jobs set max_attempts = 20")
     places = ["sent", "answered", "spooled", "written", "settled", "billed"]
-    for number in range(30):
+    for number in range(passages):
         time_passes(world)
         world.execute("update public.jobs set attempt = 0")
         assert works(places[number % len(places)]) == -signal.SIGKILL
     world.execute("update public.jobs set attempt = 0")
     assert finish(world, works, job_id)["status"] == "completed"
     assert set(Counter(charge.text for charge in fake.bill).values()) == {1}
-    assert len(fake.bill) == 30
+    assert len(fake.bill) == passages
     vendor.assert_books_equal_the_bill(world, fake)
     kill.assert_nothing_lost(world, folder)
 
