@@ -47,12 +47,14 @@ IS_VALUES = {None: "null", True: "true", False: "false"}
 READS = frozenset(
     {
         "account_dashboard", "adoption", "audit_choices", "audit_page", "channels_to_ask", "check_import",
-        "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page", "copy_preview", "cost_summary",
-        "credential_for", "enabled_credentials", "examine", "jobs_desk", "key_account", "key_of_purchase",
-        "known_media", "load_session", "lost_purchases", "monthly_cost", "my_stores", "notice_settings", "people_of",
-        "practice_list", "profile_dashboard", "publish_desk", "publishing_outlook", "purchase", "schema_version",
-        "sealed_credential", "sealed_otherwise", "similar_posts", "speech_quote", "speech_saved", "speech_spans",
-        "store_accounts", "store_work", "thousand_rows", "upload_target", "vault_key", "voice_desk", "webhook_test",
+        "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page", "copy_preview",
+        "cost_entries_page", "cost_summary", "costs_desk", "credential_for", "enabled_credentials", "examine",
+        "jobs_desk", "key_account", "key_of_purchase", "known_media", "load_session", "lost_purchases",
+        "monthly_cost", "my_stores", "notice_settings", "people_of", "practice_list", "profile_dashboard",
+        "publish_desk", "publishing_outlook", "purchase", "schema_version", "sealed_credential", "sealed_otherwise",
+        "similar_posts", "speech_quote", "speech_saved", "speech_spans", "store_accounts", "store_work",
+        "thousand_rows", "upload_target", "user_cost_events", "user_cost_summary", "vault_key", "voice_desk",
+        "webhook_test",
     }
 )  # fmt: skip
 

@@ -297,6 +297,24 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "password_changed": lambda own, aim: [{"p_secret": str(aim.manager)}],
     "request_reset": lambda own, aim: [{"p_email": f"{aim.mark}@example.test"}],
     "people_of": lambda own, aim: [{"p_account_id": aim.account}],
+    "costs_desk": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store, "p_from": "2020-01-01", "p_to": "2030-01-01"}
+        for account in {own.account, aim.account} for store in (None, aim.store)
+    ],
+    "cost_entries_page": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store, "p_from": "2020-01-01", "p_to": "2030-01-01",
+         "p_filters": filters}
+        for account in {own.account, aim.account} for store in (None, aim.store)
+        for filters in ({}, {"user_id": str(aim.manager)})
+    ],
+    "user_cost_summary": lambda own, aim: [
+        {"p_account_id": account, "p_user_id": person}
+        for account in {own.account, aim.account} for person in (None, aim.manager)
+    ],
+    "user_cost_events": lambda own, aim: [
+        {"p_account_id": account, "p_user_id": person}
+        for account in {own.account, aim.account} for person in (None, aim.manager)
+    ],
     "add_or_invite": lambda own, aim: [
         {"p_account_id": account, "p_person": {"person_id": str(uuid4()), "token_hash": "0" * 64, "name": "Mine",
                                                "email": "mine@example.test", "role": role, "profile_ids": stores,
