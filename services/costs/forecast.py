@@ -8,7 +8,7 @@ from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import sqrt
+from math import exp, sqrt
 from statistics import fmean
 
 Z80 = 1.2816  # half-width, in standard deviations, of the middle 80 %
@@ -100,13 +100,12 @@ def _weekdays(series: list[tuple[date, float]], mean: float) -> tuple[float, ...
 
 def _levelled(series: list[tuple[date, float]], factors: tuple[float, ...], today: date) -> _Pattern:
     """The level from recent days above all, and what single days stray from it."""
-    weights = [2.718281828 ** (-(today - day).days / LEVEL_MEMORY) for day, _ in series]
-    ordinary = [usd / factors[day.weekday()] for day, usd in series]
+    weights = [exp(-(today - day).days / LEVEL_MEMORY) for day, _ in series]
+    expected = sum(w * factors[day.weekday()] for w, (day, _) in zip(weights, series, strict=True))
+    level = sum(w * usd for w, (_, usd) in zip(weights, series, strict=True)) / expected
+    strays = [usd / (level * factors[day.weekday()]) - 1 for day, usd in series]
     total = sum(weights)
-    level = sum(w * usd for w, usd in zip(weights, ordinary, strict=True)) / total
-    if level <= 0:
-        return _Pattern(0.0, 0.0, factors, 0.0)
-    variance = sum(w * (usd / level - 1) ** 2 for w, usd in zip(weights, ordinary, strict=True)) / total
+    variance = sum(w * stray**2 for w, stray in zip(weights, strays, strict=True)) / total
     level_variance = variance * sum(w * w for w in weights) / total**2
     return _Pattern(level, sqrt(level_variance), factors, sqrt(variance))
 
