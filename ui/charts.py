@@ -1,6 +1,6 @@
 """Plotly figures as plain dicts: four take 9 ms to build, against 114 ms with plotly.express."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ NAMES = {
     "elevenlabs": "ElevenLabs",
     "gemini": "Gemini",
     "speech": "Speech",
+    "e-mail": "E-mail",
     "clips": "Clips",
     "projects": "Projects",
 }
@@ -81,8 +82,12 @@ def _days(first: date, last: date, monthly: bool) -> list[date]:
     return [month.start_time.date() for month in months]
 
 
-def draw(figure: dict[str, Any], *, key: str, alt: str) -> None:
-    st.plotly_chart(figure, key=key, config=CONFIG, alt=alt)
+def draw(figure: dict[str, Any], *, key: str, alt: str, on_select: Callable[[], None] | None = None) -> None:
+    """`on_select` is called when a point was chosen; the choice stands in the session's state under `key`."""
+    if on_select is None:
+        st.plotly_chart(figure, key=key, config=CONFIG, alt=alt)
+    else:
+        st.plotly_chart(figure, key=key, config=CONFIG, alt=alt, on_select=on_select, selection_mode="points")
 
 
 USD = {"prefix": "$", "format": ",.4f", "title": "US dollars"}

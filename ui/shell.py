@@ -25,12 +25,16 @@ PAGES = {
     "voice": ("Voice", ":material/graphic_eq:", ("admin", "manager")),
     "clips": ("Clips", ":material/movie:", ("admin", "manager")),
     "publish": ("Publish", ":material/send:", ("admin", "manager")),
+    "costs": ("Costs", ":material/payments:", ("admin", "manager", "finance")),
     "jobs": ("Jobs", ":material/pending_actions:", ("admin", "manager", "finance")),
     "notices": ("Notices", ":material/notifications:", ("admin", "manager", "finance")),
     "settings": ("Settings", ":material/tune:", ("admin", "manager")),
     "admin": ("Admin", ":material/admin_panel_settings:", ("admin",)),
     "audit": ("Audit", ":material/history:", ("admin",)),
 }
+
+
+LANDING = {"finance": "costs"}  # everybody else lands on the overview
 
 
 def navigation(role: str, inbox: str) -> st.Page:
@@ -45,7 +49,7 @@ def navigation(role: str, inbox: str) -> st.Page:
                 title=inbox if name == "notices" else title,
                 icon=icon,
                 url_path=name,
-                default=name == "overview",
+                default=name == LANDING.get(role, "overview"),
                 visibility="visible" if role in roles else "hidden",
             )
             for name, (title, icon, roles) in PAGES.items()

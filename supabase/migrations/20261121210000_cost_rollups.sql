@@ -115,14 +115,15 @@ create type private.user_line as (
 );
 
 -- The amounts and counts of user_costs, in the order of its columns. Requests are e-mails or operations of storage by
--- their category.
+-- their category. In plpgsql: before Postgres 18 a function in SQL is planned at each call.
 create function private.user_sums(
     p_lines private.user_line[], out text_usd numeric, out image_usd numeric, out speech_usd numeric,
     out compute_usd numeric, out storage_operations_usd numeric, out storage_usd numeric, out email_usd numeric,
     out queue_usd numeric, out other_usd numeric, out total_usd numeric, out characters numeric, out tokens numeric,
     out emails_sent numeric, out storage_operations numeric, out storage_bytes numeric, out compute_seconds numeric,
     out entries bigint
-) language sql immutable set search_path = '' as $$
+) language plpgsql immutable set search_path = '' as $$
+begin
     select coalesce(sum(l.cost_usd) filter (where l.category = 'text'), 0),
            coalesce(sum(l.cost_usd) filter (where l.category = 'image'), 0),
            coalesce(sum(l.cost_usd) filter (where l.category = 'speech'), 0),
@@ -137,8 +138,11 @@ create function private.user_sums(
            coalesce(sum(l.requests) filter (where l.category = 'storage operations'), 0),
            coalesce(sum(l.bytes) filter (where l.category = 'storage'), 0),
            coalesce(sum(l.seconds) filter (where l.category = 'compute'), 0), coalesce(sum(l.entries), 0)
-    from unnest(p_lines) l
-$$;
+    into text_usd, image_usd, speech_usd, compute_usd, storage_operations_usd, storage_usd, email_usd, queue_usd,
+         other_usd, total_usd, characters, tokens, emails_sent, storage_operations, storage_bytes, compute_seconds,
+         entries
+    from unnest(p_lines) l;
+end $$;
 
 alter function private.add_to_sums(public.cost_holds, private.priced_entry[], numeric) rename to add_to_store_sums;
 

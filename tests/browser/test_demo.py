@@ -18,7 +18,7 @@ def enter(page: Page, app: App, role: str) -> None:
         page.get_by_role("button", name="Explore the demo company").click()
     expect(page.get_by_role("heading", name="The demo company is ready")).to_be_visible(timeout=60_000)
     page.locator("li", has_text=role).first.get_by_role("button").click()
-    heading(page, "All my stores")
+    heading(page, "Costs" if role == "Finance" else "All my stores")
 
 
 def test_an_admin_sees_three_stores_and_months_of_costs(page: Page, app: App):
@@ -58,9 +58,26 @@ def test_a_manager_hears_practice_premium_and_is_refused_at_the_limit(page: Page
     assert refused == 1
 
 
-def test_finance_lands_on_overview_and_cannot_speak(page: Page, app: App):
+def test_finance_lands_on_costs_and_cannot_speak(page: Page, app: App):
     enter(page, app, "Finance")
     expect(page.get_by_test_id("stSidebarNav").get_by_role("link", name="Voice")).to_have_count(0)
+    expect(page.get_by_text("The month will end near")).to_have_count(1)
+
+
+def test_a_bar_leads_to_the_entries_behind_it(page: Page, app: App):
+    enter(page, app, "Finance")
+    idle(page)
+    page.locator(".st-key-costs_range").get_by_text("All time", exact=True).click()
+    page.locator(".st-key-costs_by").get_by_text("Service", exact=True).click()
+    idle(page)
+    page.locator(".st-key-costs_bars_service .point path").first.click()
+    expect(page.get_by_text("Only service")).to_be_visible()
+    idle(page)
+    assert "only=service" in page.url
+    page.reload()
+    expect(page.get_by_text("Only service")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(page.get_by_text("Only service")).to_have_count(0)
 
 
 def test_a_manager_posts_a_clip_for_practice(page: Page, app: App):

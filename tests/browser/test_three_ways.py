@@ -191,12 +191,12 @@ def test_a_forgotten_password_is_replaced_by_mail(page: Page, installation: Inst
     page.get_by_role("button", name="Send the link").click()
     expect(page.get_by_role("heading", name="Look into your mail")).to_be_visible()
     accept(page, installation.link(email, "recovery"))
-    heading(page, "All my stores")
+    heading(page, "Costs")
     page.get_by_role("button", name="Sign out", exact=True).click()
     sign_in(page, email, "a forgotten one")
     expect(page.get_by_text("The e-mail address or the password is wrong.")).to_be_visible()
     sign_in(page, email, NEW_PASSWORD)
-    heading(page, "All my stores")
+    heading(page, "Costs")
 
 
 def colleague(installation: Installation, password: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -53,7 +54,7 @@ LOAD = """
                               'seconds', 3), '{}',
            round((n * 7919 %% 100003)::numeric / 1000000, 6), n %% 10 > 0, b.at, (b.at at time zone 'UTC')::date, b.at
     from generate_series(1, %(count)s) n
-    cross join lateral (select %(now)s::timestamptz - (n * 104729 %% 40000000) * interval '1 second' as at) b
+    cross join lateral (select %(now)s::timestamptz - (n::bigint * 104729 %% 40000000) * interval '1 second' as at) b
     cross join lateral (select 1 + n / 3 %% 3 as place) p
     cross join lateral (select (%(stores)s::uuid[])[p.place] as id) s
     cross join lateral (select (%(projects)s::uuid[])[p.place] as project,
@@ -108,9 +109,13 @@ class Shop:
             ]  # fmt: skip
             worker.call("settle_cost", p_request_id=request, p_entries=lines)
 
+    @cached_property
+    def ledger(self) -> list[dict[str, Any]]:
+        """Read once, when it is complete."""
+        return self.world.rows("select * from public.cost_entries where account_id = %s", self.account)
+
     def booked(self, first: date, last: date, *stores: UUID) -> list[dict[str, Any]]:
-        rows = self.world.rows("select * from public.cost_entries where account_id = %s", self.account)
-        return [r for r in rows if first <= r["booked_on"] <= last and (not stores or r["profile_id"] in stores)]
+        return [r for r in self.ledger if first <= r["booked_on"] <= last and (not stores or r["profile_id"] in stores)]
 
 
 def add(rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], Any]) -> dict[Any, tuple[Decimal, int]]:

@@ -43,7 +43,7 @@ def sign_in(desk: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID | No
 
 
 @pytest.fixture
-def open_page(sign_in: Callable[[UUID | None], str | None]) -> Opened:
+def open_page(desk: World, sign_in: Callable[[UUID | None], str | None]) -> Opened:
     """`open_page(person, "voice", store="s-1")`: the page as that person sees it first."""
 
     def opened(person_id: UUID | None, page: str = "overview", store: str | None = None, **address: str) -> AppTest:
@@ -54,9 +54,16 @@ def open_page(sign_in: Callable[[UUID | None], str | None]) -> Opened:
         if store:
             test.session_state["profile"] = store
         test.run()
-        return test if page == "overview" else test.switch_page(f"../pages/{page}.py").run()
+        landed = page == ("costs" if role_of(desk, person_id) == "finance" else "overview")
+        return test if landed else test.switch_page(f"../pages/{page}.py").run()
 
     return opened
+
+
+def role_of(world: World, person_id: UUID | None) -> str | None:
+    """In the only company of most; pages open with it."""
+    roles = world.rows("select role from public.members where person_id = %s", person_id)
+    return roles[0]["role"] if len(roles) == 1 else None
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def again(test, counter: Counter) -> list[str]:
 
 
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("page", ["overview", "voice", "jobs", "admin", "audit"])
+@pytest.mark.parametrize("page", ["overview", "voice", "jobs", "admin", "audit", "costs"])
 def test_a_page_shown_again_asks_at_most_three_times(opened, counter: Counter, page: str):
     test = opened(page)
     assert len(again(test, counter)) <= GOAL
@@ -115,6 +115,21 @@ def test_jobs_are_asked_for_once_by_whoever_opens_the_page(opened, counter: Coun
     assert set(again(test, counter)) - {"count Notice"} == {"my_stores", "jobs_desk"}
     assert len(counter.asked) <= GOAL
     assert again(test, counter) == ["jobs_desk"]
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize(
+    ("part", "asked"),
+    [("Summary", {"costs_desk"}), ("Entries", {"cost_entries_page"}), ("People", {"costs_desk"}),
+     ("My costs", {"user_cost_summary", "user_cost_events"})],
+)  # fmt: skip
+def test_costs_are_asked_for_in_at_most_two_questions(desk: World, shop, open_page, counter: Counter, part, asked):
+    """Beside what the shell asks on every page; shown again nothing is asked."""
+    test = open_page(shop[2], "costs", slug(desk, shop[1]), costs_part=part)
+    half_a_minute_later()
+    assert set(again(test, counter)) - {"count Notice", "my_stores"} == asked
+    assert len(counter.asked) <= GOAL + 1
+    assert again(test, counter) == []
 
 
 @pytest.mark.usefixtures("busy")
