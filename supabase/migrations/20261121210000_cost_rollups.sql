@@ -99,49 +99,40 @@ create policy "people read their own sums, admins and finance everybody's" on pu
 
 -- Written with the entries ----------------------------------------------------------------------------------------------
 
--- A unit count of an entry, 0 where its vendor counts otherwise.
-create function private.unit_count(p_units jsonb, p_kind text) returns numeric
-language sql immutable set search_path = '' as $$ select coalesce((p_units ->> p_kind)::numeric, 0) $$;
-
-create function private.token_count(p_units jsonb) returns numeric language sql immutable set search_path = '' as $$
-    select private.unit_count(p_units, 'input_tokens') + private.unit_count(p_units, 'output_tokens')
-         + private.unit_count(p_units, 'cached_tokens')
-$$;
-
--- What a person's entries of one category add up to.
+-- What a person's entries of one category in one store add up to.
 create type private.user_line as (
-    category text, cost_usd numeric, characters numeric, tokens numeric, requests numeric, bytes numeric,
-    seconds numeric, entries bigint
+    profile_id uuid, user_id uuid, category text, cost_usd numeric, characters numeric, tokens numeric,
+    requests numeric, bytes numeric, seconds numeric, entries bigint
 );
 
--- The amounts and counts of user_costs, in the order of its columns. Requests are e-mails or operations of storage by
--- their category. In plpgsql: before Postgres 18 a function in SQL is planned at each call.
-create function private.user_sums(
-    p_lines private.user_line[], out text_usd numeric, out image_usd numeric, out speech_usd numeric,
-    out compute_usd numeric, out storage_operations_usd numeric, out storage_usd numeric, out email_usd numeric,
-    out queue_usd numeric, out other_usd numeric, out total_usd numeric, out characters numeric, out tokens numeric,
-    out emails_sent numeric, out storage_operations numeric, out storage_bytes numeric, out compute_seconds numeric,
-    out entries bigint
+-- Rows of user_costs, from its profile_id on. Requests are e-mails or operations of storage by their category.
+-- In plpgsql: before Postgres 18 a function in SQL is planned at each call.
+create function private.user_sums(p_lines private.user_line[])
+returns table (
+    profile_id uuid, user_id uuid, text_usd numeric, image_usd numeric, speech_usd numeric, compute_usd numeric,
+    storage_operations_usd numeric, storage_usd numeric, email_usd numeric, queue_usd numeric, other_usd numeric,
+    total_usd numeric, characters numeric, tokens numeric, emails_sent numeric, storage_operations numeric,
+    storage_bytes numeric, compute_seconds numeric, entries bigint
 ) language plpgsql immutable set search_path = '' as $$
 begin
-    select coalesce(sum(l.cost_usd) filter (where l.category = 'text'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'image'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'speech'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'compute'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'storage operations'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'storage'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'e-mail'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'queue'), 0),
-           coalesce(sum(l.cost_usd) filter (where l.category = 'other'), 0),
-           coalesce(sum(l.cost_usd), 0), coalesce(sum(l.characters), 0), coalesce(sum(l.tokens), 0),
-           coalesce(sum(l.requests) filter (where l.category = 'e-mail'), 0),
-           coalesce(sum(l.requests) filter (where l.category = 'storage operations'), 0),
-           coalesce(sum(l.bytes) filter (where l.category = 'storage'), 0),
-           coalesce(sum(l.seconds) filter (where l.category = 'compute'), 0), coalesce(sum(l.entries), 0)
-    into text_usd, image_usd, speech_usd, compute_usd, storage_operations_usd, storage_usd, email_usd, queue_usd,
-         other_usd, total_usd, characters, tokens, emails_sent, storage_operations, storage_bytes, compute_seconds,
-         entries
-    from unnest(p_lines) l;
+    return query
+        select l.profile_id, l.user_id,
+               coalesce(sum(l.cost_usd) filter (where l.category = 'text'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'image'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'speech'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'compute'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'storage operations'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'storage'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'e-mail'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'queue'), 0),
+               coalesce(sum(l.cost_usd) filter (where l.category = 'other'), 0),
+               sum(l.cost_usd), coalesce(sum(l.characters), 0), sum(l.tokens),
+               coalesce(sum(l.requests) filter (where l.category = 'e-mail'), 0),
+               coalesce(sum(l.requests) filter (where l.category = 'storage operations'), 0),
+               coalesce(sum(l.bytes) filter (where l.category = 'storage'), 0),
+               coalesce(sum(l.seconds) filter (where l.category = 'compute'), 0), sum(l.entries)::bigint
+        from unnest(p_lines) l
+        group by l.profile_id, l.user_id;
 end $$;
 
 alter function private.add_to_sums(public.cost_holds, private.priced_entry[], numeric) rename to add_to_store_sums;
@@ -174,12 +165,15 @@ begin
         account_id, month, profile_id, user_id, text_cost_usd, image_cost_usd, speech_cost_usd, compute_cost_usd,
         storage_operations_cost_usd, storage_cost_usd, email_cost_usd, queue_cost_usd, other_cost_usd, total_cost_usd,
         characters, tokens, emails_sent, storage_operations, storage_bytes, compute_seconds, entries)
-    select p_hold.account_id, p_hold.month, p_hold.profile_id, p_hold.user_id, u.*
+    select p_hold.account_id, p_hold.month, u.*
     from private.user_sums(array(
-        select row(e.category, sum(e.cost_usd), sum(private.unit_count(e.units, 'characters')),
-               sum(private.token_count(e.units)), sum(private.unit_count(e.units, 'requests')),
-               sum(private.unit_count(e.units, 'bytes')), sum(private.unit_count(e.units, 'seconds')),
-               count(*))::private.user_line
+        select row(p_hold.profile_id, p_hold.user_id, e.category, sum(e.cost_usd),
+                   sum((e.units ->> 'characters')::numeric),
+                   coalesce(sum((e.units ->> 'input_tokens')::numeric), 0)
+                       + coalesce(sum((e.units ->> 'output_tokens')::numeric), 0)
+                       + coalesce(sum((e.units ->> 'cached_tokens')::numeric), 0),
+                   sum((e.units ->> 'requests')::numeric), sum((e.units ->> 'bytes')::numeric),
+                   sum((e.units ->> 'seconds')::numeric), count(*))::private.user_line
         from unnest(p_entries) e group by e.category)) u
     on conflict (account_id, month, profile_id, person_key) do update
     set text_cost_usd = s.text_cost_usd + excluded.text_cost_usd,
@@ -227,20 +221,17 @@ language sql set search_path = '' as $$
         storage_operations_cost_usd, storage_cost_usd, email_cost_usd, queue_cost_usd, other_cost_usd, total_cost_usd,
         characters, tokens, emails_sent, storage_operations, storage_bytes, compute_seconds, entries,
         cost_calculated_at)
-    select p_account_id, p_month, g.profile_id, g.user_id, u.*, private.utc_now()
-    from (
-        select l.profile_id, l.user_id, array_agg(l.line) as lines
-        from (
-            select e.profile_id, e.user_id,
-               row(e.category, sum(e.cost_usd), sum(private.unit_count(e.units, 'characters')),
-               sum(private.token_count(e.units)), sum(private.unit_count(e.units, 'requests')),
-               sum(private.unit_count(e.units, 'bytes')), sum(private.unit_count(e.units, 'seconds')),
-               count(*))::private.user_line as line
-            from public.cost_entries e
-            where e.account_id = p_account_id and e.booked_on >= p_month and e.booked_on < p_next
-            group by e.profile_id, e.user_id, e.category) l
-        group by l.profile_id, l.user_id) g
-    cross join lateral private.user_sums(g.lines) u
+    select p_account_id, p_month, u.*, private.utc_now()
+    from private.user_sums(array(
+        select row(e.profile_id, e.user_id, e.category, sum(e.cost_usd), sum((e.units ->> 'characters')::numeric),
+                   coalesce(sum((e.units ->> 'input_tokens')::numeric), 0)
+                       + coalesce(sum((e.units ->> 'output_tokens')::numeric), 0)
+                       + coalesce(sum((e.units ->> 'cached_tokens')::numeric), 0),
+                   sum((e.units ->> 'requests')::numeric), sum((e.units ->> 'bytes')::numeric),
+                   sum((e.units ->> 'seconds')::numeric), count(*))::private.user_line
+        from public.cost_entries e
+        where e.account_id = p_account_id and e.booked_on >= p_month and e.booked_on < p_next
+        group by e.profile_id, e.user_id, e.category)) u
 $$;
 
 -- From the ledger, in a month that nobody else writes: see rebuild_cost_rollups.

@@ -267,7 +267,8 @@ begin
         and (p_account_id not in (select private.my_account_ids()) or p_user_id is distinct from auth.uid())
         or p_user_id is not null and p_user_id <> auth.uid()
            and not exists (select from public.user_costs u where u.account_id = p_account_id and u.user_id = p_user_id)
-           and not exists (select from public.members m where m.account_id = p_account_id and m.person_id = p_user_id) then
+           and not exists (select from public.members m
+                           where m.account_id = p_account_id and m.person_id = p_user_id) then
         perform private.fail('PT404', 'Person not found.');
     end if;
 end $$;

@@ -95,7 +95,7 @@ def test_an_address_of_the_second_company_shows_all_of_it(desk: World, open_page
     person = desk.person(first, "admin")
     desk.insert("public.members", account_id=second, person_id=person, role="finance")
     test = open_page(person, account="Zeta", profile="900 · Abroad")
-    assert test.title[0].value == "Abroad"
+    assert test.title[0].value == "Costs of Abroad"
     assert "· Finance" in texts(test)
     assert "not one of yours" not in texts(test)
 
