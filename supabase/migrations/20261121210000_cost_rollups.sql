@@ -147,15 +147,17 @@ begin
     on conflict (profile_id, day) do update
     set total_cost_usd = s.total_cost_usd + excluded.total_cost_usd, entries = s.entries + excluded.entries;
     perform private.add_to_user_costs(p_hold, p_entries);
-    insert into public.work_costs as s (work_id, month, profile_id, kind, account_id, cost_usd, entries)
-    select w.id, p_hold.month, p_hold.profile_id, w.kind, p_hold.account_id, sum(e.cost_usd), count(*)
-    from unnest(p_entries) e
-    cross join lateral (values ('project', e.project_id), ('clip', e.clip_id)) as w(kind, id)
-    where w.id is not null
-    group by w.id, w.kind
-    order by w.id                                              -- sorted by key
-    on conflict (work_id, month, profile_id) do update
-    set cost_usd = s.cost_usd + excluded.cost_usd, entries = s.entries + excluded.entries;
+    if exists (select from unnest(p_entries) e where e.project_id is not null or e.clip_id is not null) then
+        insert into public.work_costs as s (work_id, month, profile_id, kind, account_id, cost_usd, entries)
+        select w.id, p_hold.month, p_hold.profile_id, w.kind, p_hold.account_id, sum(e.cost_usd), count(*)
+        from unnest(p_entries) e
+        cross join lateral (values ('project', e.project_id), ('clip', e.clip_id)) as w(kind, id)
+        where w.id is not null
+        group by w.id, w.kind
+        order by w.id                                          -- sorted by key
+        on conflict (work_id, month, profile_id) do update
+        set cost_usd = s.cost_usd + excluded.cost_usd, entries = s.entries + excluded.entries;
+    end if;
 end $$;
 
 create function private.add_to_user_costs(p_hold public.cost_holds, p_entries private.priced_entry[]) returns void
