@@ -21,9 +21,12 @@ def show(operator: Operator) -> None:
     post_account.health(operator, store, desk.channels, outlook)
     if st.query_params.get("practice"):
         st.info("A real post's link leads to the network. This one was for practice.", icon=":material/school:")
+    if draft := st.session_state.pop("post_to_write", None):
+        st.query_params["draft"] = draft
+        st.session_state["post_part"] = "Write"
     part = st.segmented_control(
-        "Part", PARTS, default=_first_part(desk), required=True, key="post_part", bind="query-params",
-        label_visibility="collapsed",
+        "Part", PARTS, default=None if "post_part" in st.session_state else _first_part(desk), required=True,
+        key="post_part", bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
     if part == "Posts":
         post_list.show(operator, store, desk)

@@ -210,13 +210,15 @@ def _take_back(page: Setting, one: Publication) -> None:
         done = "Asked for: Postiz is told to forget it." if handed_over else "Taken back."
         if st.button("Take it back", key=f"back_{one.id}", type="primary"):
             _act(page, f"post_{one.id}", lambda: posts.cancel(page.operator.database, one.id), done)
-        if st.button("Take back and write anew", key=f"anew_{one.id}", help="Its words come back as a draft."):
+        if st.button("Change it", key=f"anew_{one.id}", help="Takes it back; its words and moment become a draft."):
             _act(page, f"post_{one.id}", lambda: _rewrite(page, one), f"{done} Its words are a draft now.")
 
 
 def _rewrite(page: Setting, one: Publication) -> None:
-    posts.rewrite(page.operator.database, one.bundle_id, [one.channel])
+    """Its words and moment as a draft, which the page then opens."""
+    draft = posts.rewrite(page.operator.database, one.bundle_id, [one.channel], one.wanted_at)
     posts.cancel(page.operator.database, one.id)
+    st.session_state["post_to_write"] = str(draft)
 
 
 def _decide(page: Setting, one: Publication) -> None:

@@ -357,13 +357,13 @@ def repeat(
     )
 
 
-def rewrite(database: Database, bundle_id: UUID, channels: Sequence[str]) -> UUID:
+def rewrite(database: Database, bundle_id: UUID, channels: Sequence[str], wanted_at: datetime | None = None) -> UUID:
     """A draft with the same words, to take the place of these channels' posts; returns its id.
 
     It can be ordered once those are really gone.
     """
     new_id = uuid4()
-    database.call("repeat_post", p_bundle_id=bundle_id, p_id=new_id, p_channels=list(channels))
+    database.call("repeat_post", p_bundle_id=bundle_id, p_id=new_id, p_channels=list(channels), p_wanted_at=wanted_at)
     return new_id
 
 

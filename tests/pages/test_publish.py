@@ -183,6 +183,21 @@ def test_taking_back_and_posting_again(page, place: Shop) -> None:
     assert "Post it again" not in [button.label for button in page(post_part="Posts").button]
 
 
+def test_changing_what_was_ordered_opens_it_as_a_draft_with_its_moment(page, place: Shop) -> None:
+    bundle_id = order(place)
+    test = press(page(post_part="Posts"), "Change it")
+    assert not test.exception
+    assert sorted(place.state(bundle_id).values()) == ["cancelled", "uploading"]
+    assert "You are changing a draft" in said(test)
+    assert by_label(test.text_area, "Caption").value == "Fresh bread at six."
+    assert by_label(test.radio, "When").value == "at"
+    by_label(test.text_area, "Caption").input("Better words").run()
+    press(test, "Schedule")
+    assert not test.exception
+    rows = place.world.rows("select caption, state from public.publications where bundle_id <> %s", bundle_id)
+    assert rows == [{"caption": "Better words", "state": "uploading"}]
+
+
 def test_a_person_says_what_they_saw(page, place: Shop) -> None:
     place.set_state(order(place), "unconfirmed")
     test = page(post_part="Posts")
