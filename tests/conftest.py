@@ -1,5 +1,6 @@
 """One server a test process; each test begins with an empty database of the schema that the migrations built."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from services.database.postgres import open_pool
 from tests.builders import World, drop_database, empty, forget_power_cuts, fresh_world, installed, make_database
 from tests.fakes.supabase.storage import SHIM
 
+CONFIGURED = ("", "services", "ui", "psycopg.pool")  # loggers whose level services/logs.py sets
 TEMPLATE = "clipdesk_template"
 CLOUD_TEMPLATE = "clipdesk_cloud_template"
 
@@ -29,6 +31,18 @@ DISCONNECT = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
 )
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A program that a test runs in this process sets up logging for good, on a stream that ends with the test."""
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in CONFIGURED}
+    handlers, converter = list(root.handlers), logging.Formatter.converter
+    yield
+    root.handlers[:] = handlers
+    logging.Formatter.converter = converter
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -88,7 +89,8 @@ class Forked:
 
     def __init__(self, settings: dict[str, str]) -> None:
         self._process = FORKS.Process(target=_become, args=(settings,))
-        self._process.start()
+        with _plain_main():
+            self._process.start()
 
     def wait(self, timeout: float) -> int | None:
         """How it ended, 0 or minus the signal; None: it goes on after `timeout` seconds."""
@@ -97,6 +99,17 @@ class Forked:
 
     def kill(self) -> None:
         self._process.kill()
+
+
+@contextmanager
+def _plain_main() -> Iterator[None]:
+    """A fork would run the file of the main module again, and a page's test puts the page's script there."""
+    main_module = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main_module
 
 
 def _become(settings: dict[str, str]) -> None:

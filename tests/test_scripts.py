@@ -277,7 +277,7 @@ class TestSetUp:
 
 
 class TestCheck:
-    STEPS = ("ruff check", "ruff format --check", "mypy services", "pytest -n 2")
+    STEPS = ("ruff check", "ruff format --check", "mypy services", "pytest -n 2 --dist worksteal")
 
     def test_the_steps_in_order(self, machine: Machine) -> None:
         machine.python()
@@ -286,13 +286,13 @@ class TestCheck:
         assert done.returncode == 0
         steps = machine.calls("-m ")[-4:]
         assert all(step in call for step, call in zip(self.STEPS, steps, strict=True))
-        assert steps[-1] == "-m pytest -n 2 -m not full tests/database -k quota"
+        assert steps[-1] == "-m pytest -n 2 --dist worksteal -m not full tests/database -k quota"
 
     def test_full_drops_the_filter(self, machine: Machine) -> None:
         machine.python()
         machine.program("google-chrome")
         machine.run("check", "--full", "-x")
-        assert machine.calls("pytest") == ["-m pytest -n 2 -m  -x"]
+        assert machine.calls("pytest") == ["-m pytest -n 2 --dist worksteal -m  -x"]
 
     @pytest.mark.parametrize("failing", range(4))
     def test_the_first_failure_ends_it(self, machine: Machine, failing: int) -> None:

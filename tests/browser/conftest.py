@@ -44,8 +44,9 @@ def app() -> Iterator[App]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of one module: playwright's event loop runs in this thread as long, and other tests run their own."""
     if CHROMIUM is None:
         pytest.fail("Chromium is missing: install the package `chromium`, or name it in CHROMIUM.")
     with sync_playwright() as playwright:
