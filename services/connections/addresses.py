@@ -27,8 +27,8 @@ BARE = re.compile(r"(localhost|\[[0-9a-f:.]+\]|[^\s/:@?#]+\.[^\s/:@?#]+)(:[0-9]+
 
 # What people paste along with the base, from the end of the path.
 TAILS: Mapping[Provider, re.Pattern[str]] = {
-    "elevenlabs": re.compile(r"/v[12]$"),
-    "gemini": re.compile(r"/v1(beta)?$"),
+    "elevenlabs": re.compile(r"(/v[12])+$"),
+    "gemini": re.compile(r"(/v1(beta)?)+$"),
     "postiz": re.compile(r"/public(/v1(/.*)?)?$"),
 }
 

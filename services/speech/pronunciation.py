@@ -30,8 +30,8 @@ def _pattern(terms: list[str], text: str) -> re.Pattern[str]:
 
 
 def _spellings(term: str) -> str:
-    """The term with composed or separate accents."""
-    forms = dict.fromkeys(unicodedata.normalize(form, term) for form in ("NFC", "NFD"))
+    """The term as it was typed, and with composed or separate accents."""
+    forms = dict.fromkeys([term, *(unicodedata.normalize(form, term) for form in ("NFC", "NFD"))])
     return "|".join(map(_spelling, forms))
 
 
