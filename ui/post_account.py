@@ -36,7 +36,7 @@ def budget(store: Store, outlook: Outlook, moment: datetime) -> bool:
     """Requests needed, what is left this hour, when a post for `moment` is handed over; whether that is in time."""
     now = datetime.now(UTC)
     known = outlook.budget or Budget()
-    last = outlook.handed_over(moment, now)
+    last = outlook.handed_over or now
     at = "at once" if last <= now + timedelta(seconds=30) else f"by {formats.moment(last, store.timezone)}"
     ahead = f" {outlook.waiting:,} posts on the same key wait as well." if outlook.waiting else ""
     st.caption(

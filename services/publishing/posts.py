@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.database.door import Database
 from services.errors import InvalidInput
 from services.logs import tag
-from services.publishing.budget import Budget, finish
+from services.publishing.budget import Budget
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ GROUPS: Mapping[State, Group] = {
     "unconfirmed": "unknown",
 }  # fmt: skip
 SOON = timedelta(minutes=15)  # around its moment a post is watched
-SLACK_SECONDS = 60  # a post is handed over at least so long before its moment
+SLACK_SECONDS = 60  # a post is handed over at least so long before its moment, as SQL's refuse_late has it
 
 
 class Model(BaseModel):
@@ -181,8 +181,8 @@ class Account(Model):
 class Outlook(Model):
     """Whose account a store speaks through, what its key still takes this hour, and what waits for it.
 
-    `waiting`: all posts on the same key that are not handed over yet, other stores' included; `ahead`: those of them
-    with a moment before the one that was asked about.
+    `waiting`: all posts on the same key that are not handed over yet, other stores' included; `handed_over`: when a
+    post for the moment that was asked about would be.
     """
 
     uses: Literal["own", "company", "none"]
@@ -190,11 +190,7 @@ class Outlook(Model):
     account: Account | None
     budget: Budget | None
     waiting: int
-    ahead: int
-
-    def handed_over(self, wanted_at: datetime, now: datetime | None = None) -> datetime:
-        """When a post for `wanted_at`, the moment that was asked about, will have been handed over."""
-        return finish(self.budget or Budget(), self.ahead, 1, now or datetime.now(UTC), wanted_at)
+    handed_over: datetime | None
 
 
 class Similar(Model):

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services import connections
@@ -138,6 +138,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=8).map("".join), st.booleans())
+@example("https://https:///public/v1/v1", False)
 def test_whatever_is_typed_is_refused_or_stays_what_it_became(typed: str, private: bool) -> None:
     options = Settings.model_construct(allow_private_addresses=private)
     for provider in PROVIDERS:

@@ -343,7 +343,10 @@ class TestPeople:
     def test_usage_is_counted_by_category(self, shop: Shop):
         rows = [r for r in shop.booked(*SPANS["all"]) if r["user_id"] is None]
         found = entries.summary(shop.world.as_person(shop.admin), shop.account, None)
-        units = lambda kind, *kinds: sum(r["units"].get(kind, 0) for r in rows if not kinds or r["category"] in kinds)  # noqa: E731 - read beside its uses
+
+        def units(kind: str, *kinds: str) -> int:
+            return sum(r["units"].get(kind, 0) for r in rows if not kinds or r["category"] in kinds)
+
         assert found.name == "System"
         assert found.usage == {
             "characters": units("characters"), "tokens": units("input_tokens"),

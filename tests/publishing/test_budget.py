@@ -4,38 +4,56 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.publishing.budget import WINDOW, Budget, finish
+from services.publishing.budget import Budget
+from tests.builders import World
 from tests.publishing.press import START, Press, later
 
 AT = START
+WINDOW = timedelta(seconds=3602)
+
+
+def forecast(
+    world: World, budget: Budget, place: int, wanted_at: datetime | None = None, at: datetime = AT
+) -> datetime:
+    """When the post of that place is handed over."""
+    row = "jsonb_populate_record(null::private.send_budgets, %s::jsonb)"
+    found = world.value(
+        f"select private.handed_over({row}, %s, %s, %s)", budget.model_dump_json(), place, wanted_at, at
+    )
+    assert isinstance(found, datetime)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("budget", "ahead", "requests", "expected"),
+    ("budget", "place", "expected"),
     [
-        (Budget(), 0, 1, AT),
-        (Budget(), 0, 81, AT),
-        (Budget(), 0, 82, AT + WINDOW),
-        (Budget(), 81, 1, AT + WINDOW),
-        (Budget(), 0, 162, AT + WINDOW),
-        (Budget(), 0, 300, AT + 3 * WINDOW),
-        (Budget(used=81, window_ends=AT + timedelta(minutes=20)), 0, 1, AT + timedelta(minutes=20)),
-        (Budget(used=50, window_ends=AT + timedelta(minutes=20)), 0, 31, AT),
-        (Budget(used=50, window_ends=AT + timedelta(minutes=20)), 0, 113, AT + timedelta(minutes=20) + WINDOW),
-        (Budget(used=90, window_ends=AT - timedelta(seconds=1)), 0, 81, AT),
-        (Budget(blocked_until=AT + timedelta(minutes=50)), 0, 81, AT + timedelta(minutes=50)),
-        (Budget(blocked_until=AT + timedelta(minutes=50)), 0, 82, AT + timedelta(minutes=50) + WINDOW),
-        (Budget(allowance=1), 0, 3, AT + 2 * WINDOW),
+        (Budget(), 1, AT),
+        (Budget(), 81, AT),
+        (Budget(), 82, AT + WINDOW),
+        (Budget(), 162, AT + WINDOW),
+        (Budget(), 300, AT + 3 * WINDOW),
+        (Budget(used=81, window_ends=AT + timedelta(minutes=20)), 1, AT + timedelta(minutes=20)),
+        (Budget(used=50, window_ends=AT + timedelta(minutes=20)), 31, AT),
+        (Budget(used=50, window_ends=AT + timedelta(minutes=20)), 113, AT + timedelta(minutes=20) + WINDOW),
+        (Budget(used=90, window_ends=AT - timedelta(seconds=1)), 81, AT),
+        (Budget(blocked_until=AT + timedelta(minutes=50)), 81, AT + timedelta(minutes=50)),
+        (Budget(blocked_until=AT + timedelta(minutes=50)), 82, AT + timedelta(minutes=50) + WINDOW),
+        (Budget(allowance=1), 3, AT + 2 * WINDOW),
     ],
 )
-def test_when_the_last_is_handed_over(budget: Budget, ahead: int, requests: int, expected: datetime) -> None:
-    assert finish(budget, ahead, requests, AT) == expected
+def test_when_the_last_is_handed_over(shared_world: World, budget: Budget, place: int, expected: datetime) -> None:
+    assert forecast(shared_world, budget, place) == expected
 
 
-def test_what_is_wanted_within_the_window_may_take_of_the_reserve() -> None:
+def test_an_organization_that_nobody_has_asked_yet_takes_ninety(shared_world: World) -> None:
+    unknown = "select private.handed_over(null::private.send_budgets, %s, null, %s)"
+    assert [shared_world.value(unknown, place, AT) for place in (81, 82)] == [AT, AT + WINDOW]
+
+
+def test_what_is_wanted_within_the_window_may_take_of_the_reserve(shared_world: World) -> None:
     budget = Budget(used=85, window_ends=AT + timedelta(minutes=20))
-    assert finish(budget, 0, 1, AT, AT + timedelta(minutes=10)) == AT
-    assert finish(budget, 0, 1, AT, AT + timedelta(hours=10)) == AT + timedelta(minutes=20)
+    assert forecast(shared_world, budget, 1, AT + timedelta(minutes=10)) == AT
+    assert forecast(shared_world, budget, 1, AT + timedelta(hours=10)) == AT + timedelta(minutes=20)
 
 
 def test_what_is_left_of_a_window() -> None:
@@ -60,7 +78,7 @@ def test_three_hundred_moments_under_ninety_requests_an_hour(press: Press) -> No
     press.tick()
     assert press.posted() == 81, "a tenth is kept for what is urgent"
     waiting = budget_of(press, press.bundle(bundles[0])["organization"])
-    expected = finish(waiting, 0, 300 - 81, press.now)
+    expected = forecast(press.world, waiting, 300 - 81, at=press.now)
     for hour in (1, 2, 3):
         press.run(later(hours=hour, seconds=-30), step=900)
         press.run(later(hours=hour, seconds=60), step=10)

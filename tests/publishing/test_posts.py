@@ -339,8 +339,8 @@ def test_the_outlook_counts_other_stores_on_the_key_but_names_none(place: Shop, 
     neighbour = shop(shared_world, place.account, credential=place.credential)
     order(neighbour)
     found = posts.outlook(place.door, place.store, soon(30))
-    assert (found.waiting, found.ahead) == (1, 0)
-    assert posts.outlook(place.door, place.store, soon(90)).ahead == 1
+    assert found.waiting == 1
+    assert found.handed_over is not None
     assert "wanted_at" not in str(place.door.call("publishing_outlook", p_profile_id=place.store))
     assert found.uses == "company"
     assert found.account is not None
