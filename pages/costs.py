@@ -1,17 +1,19 @@
 """Costs: what everything cost, where the month will end, and the entries behind every number. All in the address."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import streamlit as st
 
+from services.costs.desk import LEDGER_BEGINS
 from services.errors import AppError
 from services.profiles import Store
-from ui import cost_data, cost_entries, cost_filters, cost_people, cost_sections, formats, session
+from ui import cost_data, cost_entries, cost_export, cost_filters, cost_people, cost_sections, formats, session
 from ui.session import Operator
 
 person = session.require("admin", "manager", "finance")
 
 Span = tuple[date, date]
+ALL_TIME = (LEDGER_BEGINS, datetime.now(UTC).date())
 
 
 def summary(operator: Operator, store: Store | None, asked: Span, zone: str) -> None:
@@ -45,17 +47,20 @@ def show(operator: Operator) -> None:
     store = session.chosen_store(operator)
     zone = store.timezone if store else operator.timezone
     st.title(f"Costs of {formats.plain(store.name)}" if store else "Costs")
-    part = cost_filters.part(operator.role)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        part = cost_filters.part(operator.role)
+        export = st.container(width="content")
+    asked = cost_filters.span() if part != cost_filters.MINE else ALL_TIME
     if part == cost_filters.MINE:
         cost_people.mine(operator, zone)
-        return
-    asked = cost_filters.span()
-    if part == cost_filters.ENTRIES:
+    elif part == cost_filters.ENTRIES:
         cost_entries.show(operator, store, asked, zone)
     elif part == cost_filters.PEOPLE:
         people(operator, store, asked, zone)
     else:
         summary(operator, store, asked, zone)
+    with export:
+        cost_export.offer(operator, store, part, asked, zone)
 
 
 try:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 
 from services.database.door import ROW_CAP, Database
+from services.spreadsheets import inert
 
 SYSTEM = UUID(int=0)  # who did what no person did
 EXPORTED = 50_000  # rows a file holds at most
@@ -37,6 +38,7 @@ WORDS = {
     "invitation_withdrawn": "Withdrew an invitation",
     "job_cancelled": "Cancelled a job",
     "job_retried": "Retried a job",
+    "ledger_schedule_changed": "Changed the ledger's scheduled export",
     "password_changed": "Changed their password",
     "password_reset_requested": "Asked for a new password",
     "person_added": "Added a person",
@@ -198,7 +200,7 @@ def csv_file(database: Database, account_id: UUID, wanted: Wanted, *, most: int 
     last: Entry | None = None
     for entry in _all(database, account_id, wanted, most):
         last = entry
-        writer.writerow(map(_inert, _cells(entry, wanted.timezone)))
+        writer.writerow(map(inert, _cells(entry, wanted.timezone)))
     if last and page(database, account_id, wanted, limit=1, after=last.key):
         writer.writerow([f"Cut after {most:,} entries. Choose days to export the older ones."])
     return file.getvalue().encode("utf-8-sig")
@@ -231,11 +233,6 @@ def _cells(entry: Entry, timezone: str) -> tuple[str, ...]:
         _json(entry.before),
         _json(entry.after),
     )
-
-
-def _inert(cell: str) -> str:
-    """Spreadsheets run what begins like a formula, also behind blanks; an apostrophe makes it text."""
-    return f"'{cell}" if cell.lstrip()[:1] in ("=", "+", "-", "@") or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def _json(value: Any) -> str:

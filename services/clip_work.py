@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -12,10 +11,11 @@ from uuid import UUID
 
 from services import clips
 from services.clips import Clip
-from services.errors import Conflict, InvalidInput, NotFound, StorageFull
+from services.errors import Conflict, InvalidInput, NotFound
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
-from services.media.folder import BLOCK, NO_ROOM, Folder
+from services.jobs.workplace import room, workplace
+from services.media.folder import BLOCK, Folder
 from services.speech import generation, passages
 from services.speech.generation import SpeechAsset
 from services.video import preparing, reading, speaking, stills, subtitles
@@ -24,16 +24,14 @@ from services.video.reading import Facts
 
 CHECK_SECONDS = 2.0  # between two looks whether to go on
 LONGEST_WORK = 6 * 3600.0  # seconds of one attempt
-STALE = 24 * 3600.0  # seconds after which the folder of an attempt is a killed worker's
 CHANGED = "This clip was changed after this was ordered, so nothing was done."
 SOURCE_GONE = "The file of this clip is not kept. Upload it again."
-NO_ROOM_HERE = "The worker's disk is full. Free some space in its data folder, then retry the job."
 
 
 def prepare(context: Context) -> None:
     """Read an uploaded file, make it what networks take, and draw its thumbnail."""
     clip = _ordered_clip(context)
-    with _workplace(context) as place:
+    with workplace(context) as place:
         file = _fetched(context, context.job.input["path"], place)
         facts = _facts(context, file)
         media = context.step("media", lambda: _publishable(context, clip, file, facts, place), _usable(context))
@@ -47,7 +45,7 @@ def put_speech(context: Context) -> None:
     """Put speech of the store on a clip, on its own sound whatever was put on it before."""
     clip = _ordered_clip(context)
     speech = _ordered_speech(context, clip)
-    with _workplace(context) as place:
+    with workplace(context) as place:
         media = context.step("media", lambda: _spoken(context, clip, speech, place), _usable(context))
         context.progress(0.95, "Writing the subtitles")
         written = context.step("subtitles", lambda: _subtitles(context, clip, speech), _usable(context))
@@ -84,7 +82,7 @@ def _facts(context: Context, file: Path) -> Facts:
 
 def _publishable(context: Context, clip: Clip, file: Path, facts: Facts, place: Path) -> Outcome:
     made = place / "publishable"
-    with _room():
+    with room():
         kind = preparing.publishable(file, facts, made, _Teller(context, 0.1, 0.9, "Making it ready to publish"))
     if kind is None:
         return _outcome(context.job.input["path"], facts)
@@ -106,7 +104,7 @@ def _spoken(context: Context, clip: Clip, speech: SpeechAsset, place: Path) -> O
     facts = reading.facts(own, _Teller(context, 0.2, 0.25, "Reading the clip"))
     voice = _fetched(context, speech.media_path, place)
     made = place / "spoken"
-    with _room():
+    with room():
         kind = speaking.put_speech(
             own, facts, voice, reading.facts(voice), context.job.input["mode"], made,
             _Teller(context, 0.25, 0.9, "Putting the speech on the clip"),
@@ -122,7 +120,7 @@ def _own_media(context: Context, clip: Clip, place: Path) -> Path:
         raise NotFound(SOURCE_GONE)
     file, made = _fetched(context, clip.source_path, place), place / "own"
     facts = reading.facts(file, _Teller(context, 0.0, 0.05, "Reading the file"))
-    with _room():
+    with room():
         kind = preparing.publishable(file, facts, made, _Teller(context, 0.05, 0.2, "Taking the old speech off"))
     return file if kind is None else made
 
@@ -203,51 +201,9 @@ def _fetched(context: Context, path: str, place: Path) -> Path:
         context.media.size(path)
         return context.media.path(path)
     copy = place / PurePosixPath(path).name
-    with _room(), context.media.open(path) as source, copy.open("wb") as out:
+    with room(), context.media.open(path) as source, copy.open("wb") as out:
         shutil.copyfileobj(source, out, BLOCK)
     return copy
-
-
-@contextmanager
-def _workplace(context: Context) -> Iterator[Path]:
-    """A folder for this attempt's drafts, gone afterwards; what killed workers left is cleared away."""
-    folder = context.options.clipdesk_data / "work"
-    _clear(folder, str(context.job.id))
-    place = folder / f"{context.job.id}-{context.job.attempt_token}"
-    with _room():
-        place.mkdir(parents=True)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _clear(folder: Path, job_id: str) -> None:
-    """Remove the drafts of this job's earlier attempts and those that are too old to be anybody's."""
-    oldest = time.time() - STALE
-    for place in folder.glob("*"):
-        if place.name.startswith(job_id) or _written_at(place) < oldest:
-            shutil.rmtree(place, ignore_errors=True)
-
-
-def _written_at(place: Path) -> float:
-    try:
-        return place.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """A full disk of this machine is `StorageFull`."""
-    try:
-        yield
-    except StorageFull as exc:
-        raise StorageFull(NO_ROOM_HERE) from exc
-    except OSError as exc:
-        if exc.errno in NO_ROOM:
-            raise StorageFull(NO_ROOM_HERE) from exc
-        raise
 
 
 class _Teller:

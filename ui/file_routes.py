@@ -1,4 +1,5 @@
-"""Files of the media store for whoever may read the row that names them: speech, clips, thumbnails, subtitles."""
+"""Files of the media store for whoever may read the row that names them: speech, clips, thumbnails, subtitles,
+exports."""
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from starlette.routing import Route
 
 from services import clips
 from services.config import settings
+from services.costs import exports
 from services.database.door import Database
 from services.errors import InvalidInput, NotFound
 from services.identity import Person
@@ -56,6 +58,12 @@ def thumbnail(database: Database, clip_id: UUID) -> Named:
 def subtitles(database: Database, clip_id: UUID) -> Named:
     found = clips.get(database, clip_id)
     return Named(_there(found.subtitles_path), f"{PurePosixPath(found.file_name).stem}.vtt")
+
+
+def export(database: Database, export_id: UUID) -> Named:
+    """For who asked and still sees its stores; the ledger's months for admins and finance."""
+    found = exports.file(database, export_id)
+    return Named(found.path, found.file_name)
 
 
 def _there(path: str | None) -> str:
@@ -107,4 +115,5 @@ ROUTES = [
     Route("/files/clips/{id}", _route(clip)),
     Route("/files/thumbnails/{id}", _route(thumbnail)),
     Route("/files/subtitles/{id}", _route(subtitles, _as_text)),
+    Route("/files/exports/{id}", _route(export)),
 ]

@@ -1,6 +1,8 @@
 """Live progress of jobs: polled once a second, and only while something runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from uuid import UUID
 
 import streamlit as st
 
@@ -25,10 +27,22 @@ KINDS = {
     "prepare_clip": "Clip",
     "put_speech": "Speech on a clip",
     "channel_rules": "Networks' rules",
+    "export_costs": "Export of costs",
+    "export_ledger": "Scheduled export",
     "voices": "Voice list",
     "invite": "Invitation",
     "test_credential": "Connection test",
 }  # that belong to a company; the installation's own are nobody's business
+
+
+class Tracked(Protocol):
+    """A job, or what stands for one."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def open(self) -> bool: ...
 
 
 def kind(job: Job) -> str:
@@ -50,7 +64,7 @@ def live(
     polled(operator, show, active=any(job.open for job in jobs), key=key)
 
 
-def polled(operator: Operator, show: Callable[[], list[Job]], *, active: bool, key: str) -> None:
+def polled(operator: Operator, show: Callable[[], Sequence[Tracked]], *, active: bool, key: str) -> None:
     """Run `show`, while `active` each second; it draws and returns the jobs. Run the page again when one ends."""
 
     @st.fragment(run_every=POLL if active else None, key=key)
@@ -69,7 +83,7 @@ def polled(operator: Operator, show: Callable[[], list[Job]], *, active: bool, k
     part()
 
 
-def _some_ended(shown: list[Job], key: str) -> bool:
+def _some_ended(shown: Sequence[Tracked], key: str) -> bool:
     """Whether a job that was open when `key` was last drawn is so no more. The page may have run between two polls."""
     name, now = f"{key}_open", {job.id for job in shown if job.open}
     before = st.session_state.get(name, set())

@@ -5,7 +5,8 @@ only. Places of a job: `claimed`, `step_saved`, `ended`; of each passage of spee
 `spooled` (only where a vendor is paid), `written`, `settled`; of its whole `joined`, `joined_written`; of a clip
 `clip_made`, `clip_written`, `thumbnail_written`; of a notice's e-mail or webhook `delivery_claimed`, `handed_over`
 (e-mails only), `delivered`, `delivery_noted`; of a post `publish_claimed`, `media_uploaded`, `media_noted`,
-`send_intended`, `posts_created`, `posts_noted`, `listed`, `readings_saved`.
+`send_intended`, `posts_created`, `posts_noted`, `listed`, `readings_saved`; of an export `lines_read` (each page),
+`export_stored`.
 """
 
 import os

@@ -109,6 +109,10 @@ class Context:
         """Tell a fact that counts whatever became of this attempt, such as what was bought. As patient as `write`."""
         return self._patiently(lambda: self.database.call(function, **params))
 
+    def ask(self, function: str, **params: Any) -> Any:
+        """Read something long, page by page. As patient as `write`."""
+        return self._patiently(lambda: self.database.call(function, **params))
+
     def _patiently(self, ask: Callable[[], Any]) -> Any:
         for seconds in PATIENCE:
             try:

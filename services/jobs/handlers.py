@@ -31,6 +31,8 @@ HANDLERS: dict[str, Handler] = {
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,
     "check_money": periodic.check_money,
+    "export_costs": _rare("services.costs.export_work", "export_costs"),
+    "export_ledger": _rare("services.costs.export_work", "export_ledger"),
     "demo": _rare("services.demo", "load"),
     "test_credential": _rare("services.credentials", "test_one"),
     "test_credentials": _rare("services.credentials", "test_all"),

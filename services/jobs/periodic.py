@@ -18,6 +18,7 @@ PERIODS = {
     "sweep_media": 3600,
     "tidy": 3600,
     "check_money": 86_400,
+    "export_ledger": 86_400,
     "voices": 3600,
     "reconcile": 300,
     "send_email": 60,
@@ -27,7 +28,7 @@ PERIODS = {
     "channel_rules": 86_400,
 }  # seconds between two slots
 # The only folders the sweeper deletes from: the media folder may hold other people's files, too.
-SWEPT = ("speech", "uploads", "clips", "thumbnails")
+SWEPT = ("speech", "uploads", "clips", "thumbnails", "exports")
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer
 
 

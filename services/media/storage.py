@@ -42,7 +42,8 @@ KINDS = {
     ".mp4": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm", ".mkv": "video/x-matroska",
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
     ".vtt": "text/vtt",
-    ".csv": "text/csv", ".json": "application/json", ".zip": "application/zip",
+    ".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".json": "application/json", ".zip": "application/zip",
 }  # fmt: skip
 
 AWAY = "Supabase Storage does not answer right now. Nothing was lost; try again in a moment."

@@ -144,6 +144,7 @@ def furnish(till: Till, name: str) -> Place:
         say=place.mark,
     )  # fmt: skip
     place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear}
+    place.things |= {"export": export(till, place)}
     place.things |= notices(till, place)
     place.secrets |= {place.mark} | ids_of(world, till.store)
     place.things |= {"credential": credential(till, till.store, place.mark)}
@@ -203,6 +204,17 @@ def bought_maybe(till: Till, place: Place, order: UUID) -> UUID:
     )  # fmt: skip
     place.secrets.add(saved)
     return purchase
+
+
+def export(till: Till, place: Place) -> UUID:
+    """A finished file of the store's costs, asked for by its manager."""
+    made = till.world.job("export_costs", till.store, status="completed", created_by=place.manager)
+    till.world.insert(
+        "private.exports", id=made, account_id=till.account, asked_by=place.manager, seq=1,
+        profile_ids=f"{{{till.store}}}", wanted={"view": "entries"}, path=f"exports/{place.mark}.csv",
+        file_name=f"{place.mark}.csv",
+    )  # fmt: skip
+    return made
 
 
 def as_ordered(till: Till, person: UUID, words: Row) -> UUID:
@@ -314,6 +326,18 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
     "user_cost_events": lambda own, aim: [
         {"p_account_id": account, "p_user_id": person}
         for account in {own.account, aim.account} for person in (None, aim.manager)
+    ],
+    "enqueue_export": lambda own, aim: [
+        {"p_job_id": uuid4(), "p_account_id": account,
+         "p_wanted": {"view": view, "format": "csv", "profile_id": store and str(store), "from_day": "2020-01-01",
+                      "to_day": "2030-01-01", "filters": filters}}
+        for account in {own.account, aim.account} for store in (None, aim.store)
+        for view, filters in (("entries", {}), ("spending", {"user_id": str(aim.manager)}))
+    ],
+    "export_file": lambda own, aim: [{"p_id": aim.things["export"]}],
+    "exports_desk": lambda own, aim: [{"p_account_id": account} for account in {own.account, aim.account}],
+    "set_ledger_schedule": lambda own, aim: [
+        {"p_account_id": aim.account, "p_period": period, "p_reason": "mine"} for period in ("daily", "off")
     ],
     "add_or_invite": lambda own, aim: [
         {"p_account_id": account, "p_person": {"person_id": str(uuid4()), "token_hash": "0" * 64, "name": "Mine",
@@ -561,6 +585,7 @@ LEGITIMATE_AT_HOME |= {
     for does in ("create_store", "save_store", "suspend_store", "store_work", "archive_store", "restore_store",
                  "copy_preview", "copy_settings", "save_company", "set_price_from", "check_import", "import_rows")
 }  # fmt: skip
+LEGITIMATE_AT_HOME |= {("finance", "enqueue_export")}
 OPEN = "(has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'))"
 
 
@@ -574,7 +599,7 @@ def test_every_function_that_people_may_call_is_tried(town: Town) -> None:
 def test_private_functions_are_open_only_behind_a_public_name_or_to_policies(town: Town) -> None:
     """A person's role reaches the schema private only by way of public functions and policies."""
     helpers = {"my_account_ids", "my_profile_ids", "my_work_profile_ids", "my_colleague_ids"}
-    helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder"}
+    helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder", "my_export_files"}
     granted = town.world.rows(
         "select p.proname from pg_proc p where p.pronamespace in ('private'::regnamespace, 'local'::regnamespace)"
         f" and {OPEN}"

@@ -248,6 +248,20 @@ def test_a_well_formed_name_is_taken(world, town, project):
         assert len(world.rows("select name from storage.objects")) == 1
 
 
+def test_an_export_is_read_by_who_asked_for_it_alone(world, town, project):
+    """Its path names no store: files of costs may be of several."""
+    person, path = town.people["manager"], f"exports/{town.account}/{uuid4()}.csv"
+    export = world.job("export_costs", town.store, status="completed", created_by=person)
+    world.insert("private.exports", id=export, account_id=town.account, asked_by=person, path=path, seq=1,
+                 profile_ids=f"{{{town.store}}}", wanted={"view": "entries"})  # fmt: skip
+    world.insert("storage.objects", bucket_id="media", name=path)
+    seen = {}
+    for name in ("manager", "admin", "stranger"):
+        with claims_of(world, town.people[name]):
+            seen[name] = world.rows("select name from storage.objects where name like 'exports/%%'")
+    assert seen == {"manager": [{"name": path}], "admin": [], "stranger": []}
+
+
 def upload(world: World, name: str) -> None:
     with world.admin.transaction():
         world.execute("insert into storage.objects (bucket_id, name) values ('media', %s)", name)
