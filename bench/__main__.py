@@ -4,12 +4,14 @@ import sys
 from collections.abc import Callable
 
 from bench import audit, clips, costs, ingest, jobs, money, pages, publishing, reading, rest, speech, start
+from bench import audit, clips, costs, jobs, money, pages, publishing, reading, rest, speech, start, value
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
     "reading": reading.run,
     "costs": costs.run,
     "ingest": ingest.run,
+    "value": value.run,
     "audit": audit.run,
     "clips": clips.run,
     "start": start.run,

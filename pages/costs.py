@@ -7,7 +7,18 @@ import streamlit as st
 from services.costs.desk import LEDGER_BEGINS
 from services.errors import AppError
 from services.profiles import Store
-from ui import cost_data, cost_entries, cost_export, cost_filters, cost_people, cost_sections, formats, session
+from ui import (
+    cost_data,
+    cost_entries,
+    cost_export,
+    cost_filters,
+    cost_people,
+    cost_sections,
+    cost_trust,
+    cost_value,
+    formats,
+    session,
+)
 from ui.session import Operator
 
 person = session.require("admin", "manager", "finance")
@@ -35,6 +46,7 @@ def summary(operator: Operator, store: Store | None, asked: Span, zone: str) -> 
     with right.container(border=True):
         cost_sections.months(desk, zone)
     st.caption(f"{cost_sections.as_of(desk, zone)} Money in US dollars; days and months are UTC.")
+    cost_trust.show(operator)
 
 
 def people(operator: Operator, store: Store | None, asked: Span, zone: str) -> None:
@@ -55,6 +67,8 @@ def show(operator: Operator) -> None:
         cost_people.mine(operator, zone)
     elif part == cost_filters.ENTRIES:
         cost_entries.show(operator, store, asked, zone)
+    elif part == cost_filters.VALUE:
+        cost_value.show(operator, store, asked, zone)
     elif part == cost_filters.PEOPLE:
         people(operator, store, asked, zone)
     else:

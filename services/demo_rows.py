@@ -236,6 +236,7 @@ def _detail_row(work: Work) -> Row:
         "account_id": ACCOUNT_ID,
         "profile_id": work.store.id,
         "details": {"preview": preview},
+        "created_at": work.ended,
     }
 
 

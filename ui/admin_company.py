@@ -6,6 +6,7 @@ import streamlit as st
 
 from services import demo, identity, stores
 from services.bulk import tables
+from services.costs import trust
 from services.errors import InvalidInput
 from services.stores import Company
 from ui import formats, forms, limits, sections, session
@@ -44,6 +45,7 @@ def show(operator: Operator) -> None:
             identity.sessions.forget(operator.person.id)  # its copy has the old name for up to ten seconds
             st.toast("Company saved.", icon=":material/check:")
         st.rerun()
+    _texts(operator)
     _erase_demo(operator)
 
 
@@ -62,6 +64,34 @@ def _save(operator: Operator, name: str, timezone: str, kind: str, typed: str, v
         operator.database, operator.account_id, name=name, timezone=timezone, new_store_quota=quota,
         version=version, reason=reason,
     )  # fmt: skip
+
+
+FOR_EVER, DAYS = "For ever", "For some days"
+
+
+def _texts(operator: Operator) -> None:
+    """How long entries of the ledger keep the beginnings of the texts that were paid for."""
+    st.header("Texts of ledger entries")
+    days = trust.preview_days(session.recently(operator), operator.account_id)
+    form = sections.of(operator, "texts")
+    with st.form(form, border=True):
+        st.caption("Each entry keeps the beginning of the text that was paid for. Amounts are kept for ever.")
+        kind = st.radio("Keep texts", [FOR_EVER, DAYS], index=int(days is not None), horizontal=True,
+                        key=sections.key(form, "kind"))  # fmt: skip
+        typed = st.number_input("Days", trust.SHORTEST, trust.LONGEST, value=days or 365, width=200,
+                                key=sections.key(form, "days"))  # fmt: skip
+        forms.beside(f"{form}.preview_days")
+        reason = st.text_input("Reason", key=sections.key(form, "reason"))
+        forms.beside(f"{form}.reason")
+        st.caption("Older texts are deleted within a day; nobody can bring them back.")
+        sent = st.form_submit_button("Save", type="primary", key="texts_save")
+        forms.beside(f"{form}.")
+    if sent:
+        wanted = int(typed) if kind == DAYS else None
+        if sections.save(operator, form, lambda: trust.set_preview_days(
+                operator.database, operator.account_id, wanted, reason)):  # fmt: skip
+            st.toast("Saved.", icon=":material/check:")
+        st.rerun()
 
 
 def _erase_demo(operator: Operator) -> None:

@@ -14,6 +14,7 @@ from ui.cost_filters import Only
 from ui.session import Operator
 
 FORGOTTEN = "Somebody"
+GONE = "text no longer kept"
 
 
 def show(operator: Operator, store: Store | None, asked: tuple[date, date], zone: str) -> None:
@@ -73,7 +74,7 @@ def _line(entry: Entry, zone: str) -> dict[str, str]:
         "Model": entry.model,
         "Units": _units(entry),
         "Cost, US dollars": formats.usd(entry.cost_usd),
-        "What": entry.preview or "",
+        "What": entry.preview or (GONE if entry.preview_gone else ""),
         "Project": entry.project or ("gone" if entry.project_id else ""),
         "Clip": entry.clip or ("gone" if entry.clip_id else ""),
         "Job": str(entry.job_id or ""),

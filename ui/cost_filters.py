@@ -10,7 +10,7 @@ import streamlit as st
 from services.costs import desk
 from services.costs.desk import RANGES, Grain
 
-SUMMARY, ENTRIES, MINE, PEOPLE = "Summary", "Entries", "My costs", "People"
+SUMMARY, ENTRIES, VALUE, MINE, PEOPLE = "Summary", "Entries", "Value", "My costs", "People"
 GRAINS: dict[Grain, str] = {"day": "Days", "week": "Weeks", "month": "Months"}
 CUTS = {
     "store": "Store", "person": "Person", "service": "Service", "operation": "Operation", "model": "Model",
@@ -42,7 +42,7 @@ class Only:
 
 
 def parts(role: str) -> list[str]:
-    return [SUMMARY, ENTRIES, MINE] + ([PEOPLE] if role in ("admin", "finance") else [])
+    return [SUMMARY, ENTRIES, VALUE, MINE] + ([PEOPLE] if role in ("admin", "finance") else [])
 
 
 def part(role: str) -> str:

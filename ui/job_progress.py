@@ -32,6 +32,8 @@ KINDS = {
     "voices": "Voice list",
     "invite": "Invitation",
     "test_credential": "Connection test",
+    "check_money_of": "Check of the sums",
+    "rebuild_costs": "Rebuild of the sums",
 }  # that belong to a company; the installation's own are nobody's business
 
 

@@ -22,12 +22,13 @@ ICONS = {
     "credential_dead": ":material/key_off:", "job_failed": ":material/error:", "quota": ":material/savings:",
     "post_failed": ":material/cancel_schedule_send:", "post_missed": ":material/event_busy:",
     "post_unconfirmed": ":material/unknown_document:", "channel_reconnect": ":material/link_off:",
-    "channel_changed": ":material/swap_horiz:",
+    "channel_changed": ":material/swap_horiz:", "money_differs": ":material/rule:",
+    "money_equal": ":material/verified:",
 }  # fmt: skip
 ABOUT = {  # which page shows more
     "credential_dead": "settings", "job_failed": "jobs", "quota": "overview", "post_failed": "publish",
     "post_missed": "publish", "post_unconfirmed": "publish", "channel_reconnect": "settings",
-    "channel_changed": "settings",
+    "channel_changed": "settings", "money_differs": "costs", "money_equal": "costs",
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class Entry(_Answer):
     overrun_usd: Decimal
     counts_to_quota: bool
     preview: str | None
+    preview_gone: bool = False  # without its text, which is not kept any more if there was one
 
 
 class Page(_Answer):

@@ -47,6 +47,7 @@ IS_VALUES = {None: "null", True: "true", False: "false"}
 READS = frozenset(
     {
         "account_dashboard", "adoption", "audit_choices", "audit_page", "channels_to_ask", "check_import",
+        "cost_value", "money_months", "money_trust",
         "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page", "copy_preview",
         "cost_entries_page", "cost_summary", "costs_desk", "credential_for", "enabled_credentials", "examine",
         "export_file", "export_lines", "export_order", "exports_desk", "jobs_desk", "key_account", "key_of_purchase",

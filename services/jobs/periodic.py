@@ -3,12 +3,11 @@
 import logging
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
-from typing import ClassVar
-from uuid import UUID
 
-from services.database.door import ROW_CAP, Database, Row
+from services.costs import trust
+from services.database.door import Database
 from services.jobs.context import Context, Outcome
 from services.logs import tag
 
@@ -19,6 +18,7 @@ PERIODS = {
     "tidy": 3600,
     "check_money": 86_400,
     "export_ledger": 86_400,
+    "forget_previews": 86_400,
     "voices": 3600,
     "reconcile": 300,
     "send_email": 60,
@@ -78,40 +78,7 @@ def tidy(context: Context) -> None:
     context.database.call("tidy")
 
 
-class _Company(Row):
-    table: ClassVar[str] = "accounts"
-
-    id: UUID
-
-
 def check_money(context: Context) -> Outcome:
-    """Compare counters and sums of this month and the last with the ledger and the holds, company by company.
-
-    Reports, never mends: `rebuild_cost_rollups` would hide the cause.
-    """
-    differences = companies = 0
-    for company in _companies(context.database):
-        context.check()
-        companies += 1
-        differences += sum(_differing(context, company, month) for month in _last_months(datetime.now(UTC).date()))
-    return {"companies": companies, "differences": differences}
-
-
-def _companies(database: Database) -> Iterator[UUID]:
-    after = None
-    while page := database.select(_Company, order=[("id", "asc")], limit=ROW_CAP, after=after):
-        yield from (company.id for company in page)
-        after = (page[-1].id,)
-
-
-def _last_months(today: date) -> tuple[date, date]:
-    first = today.replace(day=1)
-    return first, (first - timedelta(days=1)).replace(day=1)
-
-
-def _differing(context: Context, company: UUID, month: date) -> int:
-    rows = context.database.call("check_money", p_account_id=company, p_month=month)
-    for row in rows:
-        store = None if str(row["scope_id"]) == str(company) else row["scope_id"]
-        log.error("%s money of company %s differs in %s: %s", tag(store), company, month, row)
-    return len(rows)
+    """Compare counters and sums with the ledger and the holds, company by company; what was found is kept and told."""
+    found = [trust.check_recent(context, company) for company in trust.companies(context.database)]
+    return {"companies": len(found), "differences": sum(found)}

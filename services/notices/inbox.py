@@ -12,6 +12,8 @@ TITLES = {
     "credential_dead": "An account stopped working",
     "job_failed": "A job failed",
     "quota": "Monthly quota",
+    "money_differs": "Sums differ from the ledger",
+    "money_equal": "Sums equal the ledger again",
     "post_failed": "A post failed",
     "post_missed": "A post missed its moment",
     "post_unconfirmed": "A post may be live or not",

@@ -248,6 +248,8 @@ def company_secrets(till: Till, admin: UUID, prefix: str) -> dict[str, set[str]]
     setting = {"p_account_id": till.account, "p_profile_id": None, "p_quota_usd": Decimal(1000)}
     world.as_person(admin).call("set_quota", **setting, p_reason=f"{mark}limits")
     world.execute("select private.audit(%s, 'seen', %s)", till.account, f"{mark}log")
+    world.insert("public.money_checks", account_id=till.account, month="2026-01-01", checked_at=datetime.now(UTC),
+                 seq=1, differences=1, differing=[{"what": f"{mark}limits", "stored": "1", "ledger": "0"}])  # fmt: skip
     return {
         "company": {str(row["id"]) for row in ids} | {f"{mark}company"},
         "limits": {f"{mark}limits"},
@@ -313,6 +315,14 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         {"p_account_id": account, "p_profile_id": store, "p_from": "2020-01-01", "p_to": "2030-01-01"}
         for account in {own.account, aim.account} for store in (None, aim.store)
     ],
+    "cost_value": lambda own, aim: [
+        {"p_account_id": account, "p_profile_id": store, "p_from": "2020-01-01", "p_to": "2030-01-01"}
+        for account in {own.account, aim.account} for store in (None, aim.store)
+    ],
+    "money_trust": lambda own, aim: [{"p_account_id": aim.account}],
+    "order_money_check": lambda own, aim: [{"p_job_id": uuid4(), "p_account_id": aim.account}],
+    "order_cost_rebuild": lambda own, aim: [{"p_job_id": uuid4(), "p_account_id": aim.account, "p_reason": "mine"}],
+    "set_preview_days": lambda own, aim: [{"p_account_id": aim.account, "p_days": 90, "p_reason": "mine"}],
     "cost_entries_page": lambda own, aim: [
         {"p_account_id": account, "p_profile_id": store, "p_from": "2020-01-01", "p_to": "2030-01-01",
          "p_filters": filters}
@@ -570,6 +580,7 @@ LEGITIMATE = {("admin", "set_quota"), ("foreign admin", "set_quota")}
 LEGITIMATE_AT_HOME = {(admin, does) for admin in ("admin", "foreign admin") for does in ("set_price", "confirm_price")}
 LEGITIMATE_AT_HOME |= {(who, "save_voice_defaults") for who in ("admin", "manager", "foreign admin", "foreign manager")}
 LEGITIMATE_AT_HOME |= {(admin, "allow_free_over_quota") for admin in ("admin", "foreign admin")}
+LEGITIMATE_AT_HOME |= {(admin, "set_preview_days") for admin in ("admin", "foreign admin")}
 PEOPLE = ("people_of", "add_or_invite", "send_link", "set_member", "sign_out_member")
 PEOPLE += ("deactivate_member", "reactivate_member", "remove_member")
 LEGITIMATE_AT_HOME |= {(admin, does) for admin in ("admin", "foreign admin") for does in PEOPLE}
@@ -600,6 +611,8 @@ def test_private_functions_are_open_only_behind_a_public_name_or_to_policies(tow
     """A person's role reaches the schema private only by way of public functions and policies."""
     helpers = {"my_account_ids", "my_profile_ids", "my_work_profile_ids", "my_colleague_ids"}
     helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder", "my_export_files"}
+    helpers |= {"finance_notice_kinds"}
+    helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder"}
     granted = town.world.rows(
         "select p.proname from pg_proc p where p.pronamespace in ('private'::regnamespace, 'local'::regnamespace)"
         f" and {OPEN}"
