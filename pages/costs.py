@@ -13,6 +13,7 @@ from ui import (
     cost_export,
     cost_filters,
     cost_people,
+    cost_refusals,
     cost_sections,
     cost_trust,
     cost_value,
@@ -46,6 +47,7 @@ def summary(operator: Operator, store: Store | None, asked: Span, zone: str) -> 
     with right.container(border=True):
         cost_sections.months(desk, zone)
     st.caption(f"{cost_sections.as_of(desk, zone)} Money in US dollars; days and months are UTC.")
+    cost_refusals.show(operator, store, zone)
     cost_trust.show(operator)
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from services import desks
 from services.desks import JobsDesk
-from services.errors import AppError, QuotaExceeded
+from services.errors import AppError, ModelPaused, PriceMissing, QuotaExceeded, StoreSuspended
 from services.jobs.queue import Job
 from services.profiles import Store
 from services.speech.bills import Spent
@@ -19,6 +19,7 @@ person = session.require("admin", "manager", "finance")
 STATUSES = {"any": "Any state", "running": "Running", "pending": "Queued", "completed": "Completed",
             "failed": "Failed", "cancelled": "Cancelled"}  # fmt: skip
 PAGE = 25
+REFUSALS = (QuotaExceeded, ModelPaused, PriceMissing, StoreSuspended)
 
 
 def filters() -> tuple[str | None, str | None]:
@@ -55,6 +56,8 @@ def line(page: Setting, job: Job) -> None:
             actions(page, job)
         if error := job_progress.refused(job):
             explain(page, job, error)
+        else:
+            why(page, job)
         if cost := page.desk.costs.get(job.id):
             ledger_card.show(page.operator, job, cost, page.zone)
 
@@ -103,12 +106,20 @@ def actions(page: Setting, job: Job) -> None:
 
 
 def explain(page: Setting, job: Job, error: AppError) -> None:
-    """Across the card: why a click was refused."""
-    if isinstance(error, QuotaExceeded) and error.refusal and job.profile_id:
-        characters = 0 if page.spent(job).kept else len(job.input.get("text", ""))
-        refusal.show(page.operator, page.stores[job.profile_id], error.refusal, characters=characters)
+    """Across the card: why a click was refused. What is kept with the job stays open until it is closed."""
+    if isinstance(error, QuotaExceeded) and job.refusal:
+        refusal.open_card(job)
+        why(page, job)
+    elif isinstance(error, REFUSALS) and job.profile_id in page.stores:
+        refusal.show(page.operator, page.stores[job.profile_id], error, job_id=job.id)
     else:
         st.error(str(error), icon=":material/error:")
+
+
+def why(page: Setting, job: Job) -> None:
+    store = page.stores.get(job.profile_id) if job.profile_id else None
+    if store and job.refusal:
+        refusal.of_job(page.operator, store, job, page.spent(job).kept)
 
 
 def ask_for_decisions(waiting: int, *, filtered: bool) -> None:

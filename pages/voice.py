@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from services.desks import JobsDesk
-from services.errors import AppError, InvalidInput, ModelPaused
+from services.errors import AppError, InvalidInput, ModelPaused, PriceMissing
 from services.jobs import queue
 from services.jobs.queue import Job
 from services.profiles import Store
@@ -22,6 +22,7 @@ from ui import (
     pager,
     pauses,
     price_card,
+    refusal,
     session,
     speech_order,
     speech_player,
@@ -68,6 +69,8 @@ def order(
         return
     except ModelPaused as exc:
         say_paused(operator, store, choice, exc)
+    except PriceMissing as exc:
+        refusal.show(operator, store, exc)
     except AppError as exc:
         st.error(str(exc), icon=":material/error:")
     else:
@@ -83,6 +86,7 @@ def say_paused(operator: Operator, store: Store, choice: Choice, error: ModelPau
         pauses.warn(operator, mine, store.timezone)
     else:  # paused a moment ago
         st.warning(formats.plain(str(error)), icon=":material/pause_circle:")
+    refusal.who(operator, store)
 
 
 def decide(operator: Operator, store: Store, choice: Choice, text: str, quote: Quote) -> None:
@@ -168,6 +172,7 @@ def show(operator: Operator) -> None:
                 formats.plain(f"{store.name} is suspended: {store.suspended_reason or 'no reason given'}"),
                 icon=":material/pause_circle:",
             )
+            refusal.who(operator, store)
         compose(operator, store)
     with right:
         progress(operator, store, asked.jobs if asked else None)

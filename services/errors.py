@@ -38,6 +38,7 @@ AppError
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -96,6 +97,7 @@ class Refusal(BaseModel):
     estimate: Decimal
     monthly_quota: Decimal
     shortfall: Decimal
+    at: datetime | None = None  # when, where the refusal is kept; None: just now
 
 
 class QuotaExceeded(AppError):

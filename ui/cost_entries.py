@@ -9,7 +9,7 @@ import streamlit as st
 
 from services.costs.entries import Entry, Events, Page
 from services.profiles import Store
-from ui import charts, cost_data, cost_filters, cost_lines, formats, pager, session
+from ui import charts, cost_corrections, cost_data, cost_filters, cost_lines, formats, pager, session
 from ui.cost_filters import Only
 from ui.session import Operator
 
@@ -32,6 +32,7 @@ def show(operator: Operator, store: Store | None, asked: tuple[date, date], zone
         table(page.entries, zone)
     as_of(page, zone)
     pager.buttons("costs_entries", page.next)
+    cost_corrections.show(operator, page.entries)
 
 
 def _limited(only: Only, name: str) -> None:
@@ -81,7 +82,20 @@ def _line(entry: Entry, zone: str) -> dict[str, str]:
     }
     notes = ["above what was announced"] if entry.overrun_usd else []
     notes += [] if entry.counts_to_quota else ["does not count towards the quota"]
-    return {**line, "Note": ", ".join(notes)}
+    return {**line, "Note": ", ".join(notes + _corrections(entry))}
+
+
+def _corrections(entry: Entry) -> list[str]:
+    """What a correction corrects and why; what an entry costs with its corrections."""
+    notes = []
+    if entry.corrects:
+        notes.append(
+            f"corrects entry {entry.corrects.seq} of {entry.corrects.booked_on:%-d %b %Y}: {entry.reason or ''}"
+        )
+    if entry.corrections:
+        by = ", ".join(str(made.seq) for made in entry.corrections)
+        notes.append(f"corrected by entry {by}: costs {formats.usd(entry.corrected_usd)} with it")
+    return notes
 
 
 def _units(entry: Entry) -> str:

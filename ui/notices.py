@@ -24,11 +24,13 @@ ICONS = {
     "post_unconfirmed": ":material/unknown_document:", "channel_reconnect": ":material/link_off:",
     "channel_changed": ":material/swap_horiz:", "money_differs": ":material/rule:",
     "money_equal": ":material/verified:",
+    "channel_changed": ":material/swap_horiz:", "quota_request": ":material/contact_support:",
 }  # fmt: skip
 ABOUT = {  # which page shows more
     "credential_dead": "settings", "job_failed": "jobs", "quota": "overview", "post_failed": "publish",
     "post_missed": "publish", "post_unconfirmed": "publish", "channel_reconnect": "settings",
     "channel_changed": "settings", "money_differs": "costs", "money_equal": "costs",
+    "channel_changed": "settings", "quota_request": "admin",
 }  # fmt: skip
 
 

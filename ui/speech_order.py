@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import streamlit as st
 
-from services.errors import AppError, QuotaExceeded, Refusal
+from services.errors import AppError, ModelPaused, PriceMissing, QuotaExceeded, Refusal, StoreSuspended
 from services.profiles import Store
 from services.speech import generation
 from services.speech.catalogue import Offer
@@ -46,6 +46,9 @@ def send(operator: Operator, store: Store, order: SpeechOrder, quote: Quote) -> 
     except QuotaExceeded as exc:
         show_refusal(operator, store, exc.refusal, quote)
         return
+    except (ModelPaused, PriceMissing, StoreSuspended) as exc:
+        refusal.show(operator, store, exc)
+        return
     finally:
         session.forget_numbers(operator)
     del st.session_state["voice_order"]
@@ -63,10 +66,7 @@ def job_id_for(store: Store, order: SpeechOrder) -> UUID:
 
 def show_refusal(operator: Operator, store: Store, why: Refusal | None, quote: Quote) -> None:
     """Where some passages are bought already, the price says nothing about how long a text may be."""
-    if why is None:
-        st.error(QuotaExceeded.sentence, icon=":material/block:")
-    else:
-        refusal.show(operator, store, why, characters=0 if quote.bought else quote.characters)
+    refusal.show(operator, store, QuotaExceeded(refusal=why), characters=0 if quote.bought else quote.characters)
 
 
 # A draft first ----------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from itertools import groupby
 import streamlit as st
 
 from services.costs import prices
-from services.costs.prices import PriceBook
+from services.costs.prices import OtherPrice, PriceBook
 from services.errors import InvalidInput
 from services.speech import decisions
 from services.speech.catalogue import Offer
 from services.speech.decisions import Pause
 from services.speech.provider import Model
-from ui import charts, formats, forms, pauses, rates, sections, session, voice_picker
+from ui import charts, formats, forms, pauses, price_preview, rates, sections, session, voice_picker
 from ui.session import Operator
 
 Priced = dict[str, tuple[Offer, Model]]  # by what a select box holds
@@ -73,11 +73,19 @@ def _form(operator: Operator, models: Priced) -> None:
         forms.beside(f"{form}.valid_from")
         reason = st.text_input("Reason", key=f"{form}_reason", placeholder="Creator plan, price list of 1 Nov")
         forms.beside(f"{form}.reason")
-        sent = st.form_submit_button("Set price", type="primary")
+        with st.container(horizontal=True):
+            sent = st.form_submit_button("Set price", type="primary")
+            looked = st.form_submit_button(
+                "Preview", help="What a month would have cost. Without an amount: under the price book of that day."
+            )
         forms.beside(f"{form}.")
+    start = datetime.combine(day, time.min, UTC) if day > today else None
+    if looked and chosen:
+        forms.attempt(form, lambda: _preview(operator, models[chosen], labels[chosen], amount, start))
+        st.rerun()
+    price_preview.show(operator)
     if sent and chosen:
         offer, model = models[chosen]
-        start = datetime.combine(day, time.min, UTC) if day > today else None
         st.session_state[f"{form}_zero"] = is_zero(amount)
         if forms.attempt(form, lambda: _set(operator, offer, model, amount, free=free, reason=reason, start=start)):
             st.session_state.pop(f"{form}_zero", None)
@@ -85,6 +93,16 @@ def _form(operator: Operator, models: Priced) -> None:
             when = f" from {day:%-d %b %Y} on" if start else ""
             st.toast(formats.plain(f"Price of {labels[chosen]} set{when}."), icon=":material/check:")
         st.rerun()
+
+
+def _preview(
+    operator: Operator, priced: tuple[Offer, Model], label: str, amount: str, start: datetime | None
+) -> None:  # fmt: skip
+    offer, model = priced
+    other = None
+    if amount.strip():
+        other = OtherPrice(provider=offer.name, model=model.id, usd=prices.read_amount(amount))
+    price_preview.ask(operator, other, label, start)
 
 
 def _ask_whether_free(form: str) -> bool:

@@ -19,8 +19,20 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Linked(_Answer):
+    """An entry that another corrects, or that corrects another."""
+
+    id: UUID
+    seq: int
+    booked_on: date
+    cost_usd: Decimal
+
+
 class Entry(_Answer):
-    """One operation that was paid for, with the names of today. `cost_usd` has six places."""
+    """One operation that was paid for, with the names of today. `cost_usd` has six places.
+
+    A correction (its operation is `adjustment`) names in `corrects` what it corrects and in `reason` why.
+    """
 
     id: UUID
     seq: int
@@ -46,6 +58,14 @@ class Entry(_Answer):
     counts_to_quota: bool
     preview: str | None
     preview_gone: bool = False  # without its text, which is not kept any more if there was one
+    reason: str | None
+    corrects: Linked | None
+    corrections: list[Linked]
+
+    @property
+    def corrected_usd(self) -> Decimal:
+        """What it costs with its corrections."""
+        return self.cost_usd + sum((made.cost_usd for made in self.corrections), Decimal(0))
 
 
 class Page(_Answer):

@@ -58,6 +58,6 @@ def of_job(
 
 
 def previews(database: Database, entries: list[CostEntry]) -> dict[UUID, str]:
-    """The first 100 characters of what each entry bought, then three dots if there were more."""
+    """The first 100 characters of what each entry bought, then three dots if there were more; of a correction why."""
     rows = database.select(_Details, [("entry_id", "in", [entry.id for entry in entries])])
-    return {row.entry_id: row.details["preview"] for row in rows}
+    return {row.entry_id: row.details.get("preview") or row.details.get("reason", "") for row in rows}

@@ -1,11 +1,13 @@
-"""The price book as a company has it now."""
+"""The price book: what is in force, what comes, and what a month would have cost under other prices."""
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
 
 from services.database.door import Database, Row
 from services.errors import InvalidInput
@@ -45,6 +47,14 @@ def as_book(rows: Sequence[Price]) -> PriceBook:
     return {(row.provider, row.model, row.unit_kind): row for row in rows}
 
 
+def read_amount(typed: str) -> Decimal:
+    """US dollars with up to nine decimals. Raises `InvalidInput` (field `price`)."""
+    amount = typed.strip().removeprefix("$").strip()
+    if not _USD.fullmatch(amount):
+        raise InvalidInput("Type an amount in US dollars, such as 0.10.", "price")
+    return Decimal(amount)
+
+
 def set_price(
     database: Database,
     account_id: UUID,
@@ -59,10 +69,7 @@ def set_price(
     From now on, or from `valid_from` (aware, to come) on. Returns the amount. Raises `InvalidInput` (field
     `price`, `model`, `valid_from` or `reason`), `NotAllowed`, `NotFound`.
     """
-    typed = amount.strip().removeprefix("$").strip()
-    if not _USD.fullmatch(typed):
-        raise InvalidInput("Type an amount in US dollars, such as 0.10.", "price")
-    usd = Decimal(typed)
+    usd = read_amount(amount)
     values = {"p_account_id": account_id, "p_provider": provider, "p_model": model, "p_unit_kind": "characters",
               "p_usd": usd, "p_per_units": PER_UNITS, "p_reason": reason}  # fmt: skip
     if valid_from is None:
@@ -75,6 +82,7 @@ def set_price(
 class BookedPrice(Price):
     """A line of the price book; it is never edited."""
 
+    id: UUID
     reason: str | None
     created_by: UUID | None
 
@@ -91,3 +99,112 @@ def in_force(lines: Sequence[BookedPrice], now: datetime) -> set[int]:
         if line.valid_from <= now:
             seen.setdefault((line.provider, line.model, line.unit_kind), place)
     return set(seen.values())
+
+
+# Coming prices ----------------------------------------------------------------------------------------------------
+
+
+class WithdrawnPrice(BookedPrice):
+    """A price that was taken out of the book before it began."""
+
+    table: ClassVar[str] = "withdrawn_prices"
+
+    withdrawn_at: datetime
+    withdrawn_by: UUID
+    withdrawn_reason: str
+
+
+def withdraw(database: Database, price_id: UUID, reason: str) -> None:
+    """Take a coming price out of the book.
+
+    Raises `InvalidInput` (field `reason`), `NotAllowed`, `NotFound`, and `Conflict` once it counts or within its last
+    minute before.
+    """
+    database.call("withdraw_price", p_price_id=price_id, p_reason=reason)
+
+
+def withdrawn(database: Database, account_id: UUID, limit: int = 100) -> list[WithdrawnPrice]:
+    """The latest days first."""
+    return database.select(
+        WithdrawnPrice, [("account_id", "eq", account_id)], order=[("valid_from", "desc")], limit=limit
+    )
+
+
+# A month under other prices ---------------------------------------------------------------------------------------
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class OtherPrice(_Answer):
+    """A price in the place of the book's own; `usd` buys `per_units`."""
+
+    provider: str
+    model: str
+    usd: Decimal
+    unit_kind: str = "characters"
+    per_units: int = PER_UNITS
+
+    def as_parameter(self) -> dict[str, str | int]:
+        return {**self.model_dump(exclude={"usd"}), "usd": f"{self.usd:f}"}
+
+
+class PreviewLine(_Answer):
+    """A store's entries of a model: booked at `old_usd`, `new_usd` under the prices asked for.
+
+    `unpriced` entries have units in `missing` that the book does not price; they cost `unpriced_usd`, in neither sum.
+    """
+
+    profile_id: UUID
+    store: str | None
+    store_code: str | None
+    service: str
+    model: str
+    entries: int
+    old_usd: Decimal
+    new_usd: Decimal
+    unpriced: int
+    unpriced_usd: Decimal
+    missing: list[str]
+
+    @property
+    def difference(self) -> Decimal:
+        return self.new_usd - self.old_usd
+
+
+class Preview(_Answer):
+    """A month (UTC) as booked and under other prices. `corrections_usd`: what its corrections come to; in neither."""
+
+    month: date
+    as_of: datetime
+    corrections_usd: Decimal
+    lines: list[PreviewLine]
+
+    def of_model(self, provider: str, model: str) -> "Preview":
+        lines = [line for line in self.lines if (line.service, line.model) == (provider, model)]
+        return self.model_copy(update={"lines": lines})
+
+    @property
+    def old_usd(self) -> Decimal:
+        return sum((line.old_usd for line in self.lines), Decimal(0))
+
+    @property
+    def new_usd(self) -> Decimal:
+        return sum((line.new_usd for line in self.lines), Decimal(0))
+
+    @property
+    def entries(self) -> int:
+        return sum(line.entries for line in self.lines)
+
+
+def preview(
+    database: Database, account_id: UUID, month: date, at: datetime | None = None, other: OtherPrice | None = None
+) -> Preview:
+    """A month's entries re-rated, each rounded once, under the price book of `at` (None: now) with the `other` price.
+
+    Raises `InvalidInput` (field `price`, `model` or `month`), `NotAllowed`, `NotFound`.
+    """
+    asked = other.as_parameter() if other else None
+    answer = database.call("price_preview", p_account_id=account_id, p_month=month, p_at=at, p_price=asked)
+    return Preview.model_validate(answer)

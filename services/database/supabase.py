@@ -52,6 +52,8 @@ READS = frozenset(
         "cost_entries_page", "cost_summary", "costs_desk", "credential_for", "enabled_credentials", "examine",
         "export_file", "export_lines", "export_order", "exports_desk", "jobs_desk", "key_account", "key_of_purchase",
         "known_media", "ledgers_due", "load_session", "lost_purchases", "month_lines",
+        "explain_refusal", "price_preview", "refused_jobs",
+        "jobs_desk", "key_account", "key_of_purchase", "known_media", "load_session", "lost_purchases",
         "monthly_cost", "my_stores", "notice_settings", "people_of", "practice_list", "profile_dashboard",
         "publish_desk", "publishing_outlook", "purchase", "schema_version", "sealed_credential", "sealed_otherwise",
         "similar_posts", "speech_quote", "speech_saved", "speech_spans", "store_accounts", "store_work",

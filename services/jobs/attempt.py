@@ -3,6 +3,7 @@
 import logging
 import random
 
+from services.costs import refusals
 from services.errors import AppError, AttemptLost, Unavailable
 from services.jobs.context import Cancelled, Claimed, Context, Postponed
 from services.jobs.handlers import Handler
@@ -24,7 +25,7 @@ def run(context: Context, handler: Handler) -> None:
         _postpone(context, exc)
     except Exception as exc:
         sentence, again = failure(exc, context.job)
-        _end(context, sentence, backoff(context.job.attempt) if again else None)
+        _end(context, sentence, backoff(context.job.attempt) if again else None, refusals.facts(exc))
 
 
 def failure(error: Exception, job: Claimed) -> tuple[str, bool]:
@@ -58,9 +59,11 @@ def _postpone(context: Context, wait: Postponed) -> None:
         log.info("%s: waits %.0f s. %s", context.job, wait.seconds, wait.sentence)
 
 
-def _end(context: Context, sentence: str | None, retry_seconds: float | None) -> None:
+def _end(
+    context: Context, sentence: str | None, retry_seconds: float | None, refusal: dict[str, object] | None = None
+) -> None:
     try:
-        status = context.fail(sentence, retry_seconds)
+        status = context.fail(sentence, retry_seconds, refusal)
     except AppError as exc:
         log.warning("%s: its end could not be written (%s)", context.job, exc)
     else:

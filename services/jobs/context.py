@@ -129,10 +129,13 @@ class Context:
 
     # For the worker ------------------------------------------------------------------------------------------
 
-    def fail(self, sentence: str | None, retry_seconds: float | None) -> str:
-        """End the attempt; the job is tried again after that time (None: never). Returns the job's new status."""
+    def fail(self, sentence: str | None, retry_seconds: float | None, refusal: Outcome | None = None) -> str:
+        """End the attempt; the job is tried again after that time (None: never). Returns the job's new status.
+
+        `refusal` says why an order was refused, where that ended it: what `refusals.facts` makes.
+        """
         wait = None if retry_seconds is None else Decimal(f"{retry_seconds:.3f}")
-        status: str = self.write("fail_job", p_error=sentence, p_retry_seconds=wait)
+        status: str = self.write("fail_job", p_error=sentence, p_retry_seconds=wait, p_refusal=refusal)
         return status
 
     def postpone(self, seconds: float, sentence: str) -> None:

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from services.database.door import Database, Filter, Row
-from services.errors import NotFound
+from services.errors import AppError, NotFound, QuotaExceeded
 from services.logs import tag
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Job(Row):
     progress: float  # 0 to 1
     message: str
     error: str | None
+    refusal: dict[str, Any] | None = None  # why its last order was refused: what `refusals.told` reads
     result: dict[str, Any] | None
     input: dict[str, Any]
     attempt: int
@@ -93,8 +95,16 @@ def cancel(database: Database, job_id: UUID) -> Literal["cancelled", "stopping"]
 
 
 def retry(database: Database, job_id: UUID) -> None:
-    """Run a failed or cancelled job again, under a new hold. Raises `Conflict`, `QuotaExceeded` and the like."""
-    database.call("retry_job", p_job_id=job_id)
+    """Run a failed or cancelled job again, under a new hold. Raises `Conflict`, `QuotaExceeded` and the like.
+
+    Why the month's money does not cover it is kept with the job.
+    """
+    try:
+        database.call("retry_job", p_job_id=job_id)
+    except QuotaExceeded:
+        with suppress(AppError):  # what refused it may be over already
+            database.call("note_refusal", p_job_id=job_id)
+        raise
     log.debug("%s job %s: pending again", tag(get_job(database, job_id).profile_id), job_id)
     wake()
 

@@ -14,6 +14,7 @@ TITLES = {
     "quota": "Monthly quota",
     "money_differs": "Sums differ from the ledger",
     "money_equal": "Sums equal the ledger again",
+    "quota_request": "Somebody asks for more quota",
     "post_failed": "A post failed",
     "post_missed": "A post missed its moment",
     "post_unconfirmed": "A post may be live or not",

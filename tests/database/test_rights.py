@@ -27,7 +27,7 @@ Row = dict[str, Any]
 Calls = list[dict[str, Any]]
 NOBODY = {"account_id", "user_id", "created_by", "person_id", "changed_by", "granted_by", "asked_by", "scope_id"}
 GUARDED = ("accounts", "people", "members", "profiles", "profile_members", "prices", "quota_grants", "quota_changes")
-GUARDED += ("voice_services", "voices", "voice_rates", "model_pauses")
+GUARDED += ("withdrawn_prices", "voice_services", "voices", "voice_rates", "model_pauses")
 
 
 # The town: two companies, and a demo ------------------------------------------------------------------------
@@ -129,8 +129,9 @@ def furnish(till: Till, name: str) -> Place:
         content_hash=place.mark, provider="practice", model="premium", voice="heart", settings={}, format="mp3",
         characters=9, duration_seconds=1, bytes=1, media_path=f"{place.mark}.mp3", cost_usd=0,
     )  # fmt: skip
-    request = till.hold("2", p_user_id=manager)
-    till.settle(request, item("1", preview=place.mark, project_id=str(project)), final=False)
+    world.execute("update public.jobs set refusal = %s where id = %s", json.dumps({"message": place.mark}), order)
+    request, booked = till.hold("2", p_user_id=manager), uuid4()
+    till.settle(request, item("1", id=str(booked), preview=place.mark, project_id=str(project)), final=False)
     limits = {"account_id": till.account, "profile_id": till.store, "reason": place.mark}
     world.insert(
         "public.quota_grants", id=uuid4(), amount_usd=5, valid_from="2020-01-01", valid_until="2999-01-01",
@@ -145,6 +146,8 @@ def furnish(till: Till, name: str) -> Place:
     )  # fmt: skip
     place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear}
     place.things |= {"export": export(till, place)}
+    place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear, "entry": booked}
+    place.things["coming price"] = coming_price(till)
     place.things |= notices(till, place)
     place.secrets |= {place.mark} | ids_of(world, till.store)
     place.things |= {"credential": credential(till, till.store, place.mark)}
@@ -215,6 +218,14 @@ def export(till: Till, place: Place) -> UUID:
         file_name=f"{place.mark}.csv",
     )  # fmt: skip
     return made
+def coming_price(till: Till) -> UUID:
+    """A price of a later day, and one that was withdrawn."""
+    price = {"account_id": till.account, "provider": "practice", "model": str(uuid4()), "unit_kind": "characters",
+             "usd": 1, "per_units": 1000, "valid_from": "2099-01-01T00:00:00Z"}  # fmt: skip
+    coming, gone = uuid4(), {"withdrawn_by": uuid4(), "withdrawn_reason": "Wrong", "created_at": "2026-01-01T00:00:00Z"}
+    till.world.insert("public.prices", id=coming, **price)
+    till.world.insert("public.withdrawn_prices", id=uuid4(), **price, **gone)
+    return coming
 
 
 def as_ordered(till: Till, person: UUID, words: Row) -> UUID:
@@ -241,6 +252,7 @@ def company_secrets(till: Till, admin: UUID, prefix: str) -> dict[str, set[str]]
         "select account_id as id from public.members where account_id = %(account)s union"
         " select person_id from public.members where account_id = %(account)s union"
         " select id from public.prices where account_id = %(account)s union"
+        " select id from public.withdrawn_prices where account_id = %(account)s union"
         " select id from public.voice_services where account_id = %(account)s union"
         " select id from public.voices where account_id = %(account)s union"
         " select id from public.model_pauses where account_id = %(account)s".replace("%(account)s", f"'{till.account}'")
@@ -449,6 +461,29 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
          "p_usd": Decimal(7), "p_per_units": 1000, "p_reason": "mine",
          "p_valid_from": datetime(datetime.now(UTC).year + 1, 1, 1, tzinfo=UTC)}
     ],
+    "explain_refusal": lambda own, aim: [
+        {"p_profile_id": store, "p_job_id": job}
+        for store in (own.store, aim.store)
+        for job in (None, aim.things["failed"])
+    ],
+    "note_refusal": lambda own, aim: [{"p_job_id": aim.things[status]} for status in ("failed", "completed")],
+    "refused_jobs": lambda own, aim: [
+        {"p_account_id": aim.account}, {"p_account_id": own.account, "p_profile_id": aim.store}
+    ],
+    "ask_for_quota": lambda own, aim: [
+        {"p_profile_id": aim.store, "p_scope": scope, "p_missing_usd": Decimal(1)} for scope in ("store", "company")
+    ],
+    "withdraw_price": lambda own, aim: [{"p_price_id": aim.things["coming price"], "p_reason": "mine"}],
+    "price_preview": lambda own, aim: [{"p_account_id": aim.account, "p_month": datetime.now(UTC).date()}],
+    "adjust_cost": lambda own, aim: [
+        {"p_id": uuid4(), "p_entry_id": aim.things["entry"], "p_usd": Decimal("0.01"), "p_reason": "mine"}
+    ],
+    "adjust_model": lambda own, aim: [
+        {"p_id": uuid4(), "p_account_id": account, "p_profile_id": store, "p_month": datetime.now(UTC).date(),
+         "p_price": {"provider": "practice", "model": "micro", "unit_kind": "requests", "usd": "0.5", "per_units": 1},
+         "p_reason": "mine"}
+        for account, store in ((aim.account, None), (aim.account, aim.store), (own.account, aim.store))
+    ],
     "check_import": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim)}],
     "import_rows": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim), "p_reason": "mine"}],
     "vault_key": lambda own, aim: [{}],
@@ -594,7 +629,8 @@ LEGITIMATE_AT_HOME |= {
     (admin, does)
     for admin in ("admin", "foreign admin")
     for does in ("create_store", "save_store", "suspend_store", "store_work", "archive_store", "restore_store",
-                 "copy_preview", "copy_settings", "save_company", "set_price_from", "check_import", "import_rows")
+                 "copy_preview", "copy_settings", "save_company", "set_price_from", "check_import", "import_rows",
+                 "withdraw_price", "adjust_cost", "adjust_model")
 }  # fmt: skip
 LEGITIMATE_AT_HOME |= {("finance", "enqueue_export")}
 OPEN = "(has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'))"
