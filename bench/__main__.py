@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import audit, clips, costs, ingest, jobs, money, pages, publishing, reading, rest, speech, start
-from bench import audit, clips, costs, jobs, money, pages, publishing, reading, rest, speech, start, value
+from bench import audit, clips, costs, ingest, jobs, money, pages, publishing, reading, rest, speech, start, value
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,

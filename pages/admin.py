@@ -3,7 +3,16 @@
 import streamlit as st
 
 from services.errors import AppError
-from ui import admin_company, admin_import, admin_people, admin_prices, admin_quotas, admin_stores, session
+from ui import (
+    admin_alerts,
+    admin_company,
+    admin_import,
+    admin_people,
+    admin_prices,
+    admin_quotas,
+    admin_stores,
+    session,
+)
 
 person = session.require("admin")
 
@@ -11,6 +20,7 @@ SECTIONS = {
     "Stores": admin_stores.show,
     "People": admin_people.show,
     "Quotas": admin_quotas.show,
+    "Alerts": admin_alerts.show,
     "Prices": admin_prices.show,
     "Import": admin_import.show,
     "Company": admin_company.show,

@@ -19,6 +19,7 @@ from ui import (
     cost_value,
     formats,
     session,
+    spending_read,
 )
 from ui.session import Operator
 
@@ -61,6 +62,7 @@ def show(operator: Operator) -> None:
     store = session.chosen_store(operator)
     zone = store.timezone if store else operator.timezone
     st.title(f"Costs of {formats.plain(store.name)}" if store else "Costs")
+    spending_read.warn(operator, zone)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         part = cost_filters.part(operator.role)
         export = st.container(width="content")

@@ -21,6 +21,9 @@ HIDDEN = "[hidden]"  # what stands in the log instead of a secret
 # What was done, as a person would say it. An action without words is shown by its own name.
 WORDS = {
     "account_chosen": "Chose whose account a store uses",
+    "alert_added": "Added an alert",
+    "alert_switched": "Switched an alert on or off",
+    "automatic_suspension_changed": "Changed which stores suspend themselves",
     "bought_again": "Had a job buy again what was unclear",
     "channels_pinned": "Pinned channels to a store",
     "clip_deleted": "Deleted a clip",

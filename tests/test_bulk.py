@@ -303,8 +303,11 @@ class TestTaking:
         shared_world.spend(store, "9.50")
         for limit, told in (("10", [90]), ("20", []), ("5", [100])):
             take(admin, company, f"store,limit,reason\n1,{limit},Budget\n")
+            shared_world.as_worker().call("look_at_alerts", p_account_id=company)
             open_ones = shared_world.rows(
-                "select facts from public.notices where profile_id = %s and resolved_at is null", store
+                "select facts from public.notices where profile_id = %s and resolved_at is null"
+                " and not facts ? 'resolved'",
+                store,
             )
             assert [row["facts"]["percent"] for row in open_ones] == told
 

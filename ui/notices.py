@@ -20,17 +20,18 @@ from ui.session import ALL_STORES, Operator
 PAGE = 25
 ICONS = {
     "credential_dead": ":material/key_off:", "job_failed": ":material/error:", "quota": ":material/savings:",
+    "person_spending": ":material/person_alert:", "spending_unreadable": ":material/sync_problem:",
+    "store_suspension": ":material/pause_circle:",
     "post_failed": ":material/cancel_schedule_send:", "post_missed": ":material/event_busy:",
     "post_unconfirmed": ":material/unknown_document:", "channel_reconnect": ":material/link_off:",
     "channel_changed": ":material/swap_horiz:", "money_differs": ":material/rule:",
-    "money_equal": ":material/verified:",
-    "channel_changed": ":material/swap_horiz:", "quota_request": ":material/contact_support:",
+    "money_equal": ":material/verified:", "quota_request": ":material/contact_support:",
 }  # fmt: skip
 ABOUT = {  # which page shows more
-    "credential_dead": "settings", "job_failed": "jobs", "quota": "overview", "post_failed": "publish",
+    "credential_dead": "settings", "job_failed": "jobs", "quota": "costs", "person_spending": "costs",
+    "spending_unreadable": "costs", "store_suspension": "overview", "post_failed": "publish",
     "post_missed": "publish", "post_unconfirmed": "publish", "channel_reconnect": "settings",
-    "channel_changed": "settings", "money_differs": "costs", "money_equal": "costs",
-    "channel_changed": "settings", "quota_request": "admin",
+    "channel_changed": "settings", "money_differs": "costs", "money_equal": "costs", "quota_request": "admin",
 }  # fmt: skip
 
 

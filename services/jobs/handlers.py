@@ -36,6 +36,7 @@ HANDLERS: dict[str, Handler] = {
     "check_money_of": _rare("services.costs.trust", "check_company"),
     "rebuild_costs": _rare("services.costs.trust", "rebuild"),
     "forget_previews": _rare("services.costs.trust", "forget_previews"),
+    "alerts": _rare("services.costs.alerts", "look"),
     "demo": _rare("services.demo", "load"),
     "test_credential": _rare("services.credentials", "test_one"),
     "test_credentials": _rare("services.credentials", "test_all"),

@@ -19,6 +19,7 @@ PERIODS = {
     "check_money": 86_400,
     "export_ledger": 86_400,
     "forget_previews": 86_400,
+    "alerts": 60,
     "voices": 3600,
     "reconcile": 300,
     "send_email": 60,

@@ -28,6 +28,7 @@ Calls = list[dict[str, Any]]
 NOBODY = {"account_id", "user_id", "created_by", "person_id", "changed_by", "granted_by", "asked_by", "scope_id"}
 GUARDED = ("accounts", "people", "members", "profiles", "profile_members", "prices", "quota_grants", "quota_changes")
 GUARDED += ("withdrawn_prices", "voice_services", "voices", "voice_rates", "model_pauses")
+GUARDED += ("alert_rules", "suspension_settings", "voice_services", "voices", "voice_rates", "model_pauses")
 
 
 # The town: two companies, and a demo ------------------------------------------------------------------------
@@ -148,6 +149,12 @@ def furnish(till: Till, name: str) -> Place:
     place.things |= {"export": export(till, place)}
     place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear, "entry": booked}
     place.things["coming price"] = coming_price(till)
+    alert = uuid4()
+    world.insert(
+        "public.alert_rules", id=alert, account_id=till.account, scope="store", target_id=till.store, amount_usd=9
+    )
+    place.secrets.add(str(alert))
+    place.things |= {"alert": alert, "project": project, "clip": clip, "request": request, "unclear": unclear}
     place.things |= notices(till, place)
     place.secrets |= {place.mark} | ids_of(world, till.store)
     place.things |= {"credential": credential(till, till.store, place.mark)}
@@ -515,6 +522,22 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         {"p_account_id": aim.account, "p_kind": "quota", "p_inbox": False, "p_email": False}
     ],
     "notice_settings": lambda own, aim: [{"p_account_id": aim.account}],
+    "add_alert_rule": lambda own, aim: [
+        {"p_id": uuid4(), "p_account_id": account, "p_scope": scope, "p_target_id": target, "p_percent": None,
+         "p_amount_usd": Decimal(7), "p_reason": "mine"}
+        for account, scope, target in (
+            (aim.account, "company", None), (aim.account, "store", aim.store), (own.account, "store", aim.store),
+            (own.account, "person", aim.manager),
+        )
+    ],
+    "switch_alert_rule": lambda own, aim: [
+        {"p_rule_id": aim.things["alert"], "p_enabled": False, "p_reason": "mine"}
+    ],
+    "test_alert_rule": lambda own, aim: [{"p_rule_id": aim.things["alert"]}],
+    "save_suspension": lambda own, aim: [
+        {"p_account_id": account, "p_after_days": 0, "p_spared": spared, "p_version": 1, "p_reason": "mine"}
+        for account, spared in ((aim.account, []), (aim.account, [aim.store]), (own.account, [aim.store]))
+    ],
     "save_webhook": lambda own, aim: [
         {"p_account_id": aim.account, "p_sealed": sealed, "p_enabled": True, "p_version": version}
         for sealed in (None, {"ciphertext": "mine", "shown_address": "mine", "last4": "mine"})
@@ -630,7 +653,8 @@ LEGITIMATE_AT_HOME |= {
     for admin in ("admin", "foreign admin")
     for does in ("create_store", "save_store", "suspend_store", "store_work", "archive_store", "restore_store",
                  "copy_preview", "copy_settings", "save_company", "set_price_from", "check_import", "import_rows",
-                 "withdraw_price", "adjust_cost", "adjust_model")
+                 "withdraw_price", "adjust_cost", "adjust_model", "add_alert_rule",
+                 "switch_alert_rule", "save_suspension")
 }  # fmt: skip
 LEGITIMATE_AT_HOME |= {("finance", "enqueue_export")}
 OPEN = "(has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'))"
@@ -648,7 +672,6 @@ def test_private_functions_are_open_only_behind_a_public_name_or_to_policies(tow
     helpers = {"my_account_ids", "my_profile_ids", "my_work_profile_ids", "my_colleague_ids"}
     helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder", "my_export_files"}
     helpers |= {"finance_notice_kinds"}
-    helpers |= {"utc_now", "is_timezone", "fail", "my_media_folders", "media_folder"}
     granted = town.world.rows(
         "select p.proname from pg_proc p where p.pronamespace in ('private'::regnamespace, 'local'::regnamespace)"
         f" and {OPEN}"

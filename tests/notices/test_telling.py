@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.database.door import Database
-from services.errors import InvalidInput, NotFound, QuotaExceeded
+from services.errors import InvalidInput, NotFound
 from services.jobs import queue
 from services.notices import inbox
 from services.notices.inbox import Wish
-from tests.builders import World, entry
+from tests.builders import World
 from tests.notices.conftest import Town
 
 OF_QUAY = {"admin", "manager of Quay"}
@@ -83,7 +83,9 @@ def test_what_is_not_wanted_is_not_told(town: Town) -> None:
 
 def test_wishes_are_kept_and_start_as_the_kind_says(town: Town) -> None:
     finance, admin = (town.world.as_person(town.people[name]) for name in ("finance", "admin"))
-    assert inbox.notice_settings(finance, town.account).kinds == [Wish(kind="quota", inbox=True, email=True)]
+    assert inbox.notice_settings(finance, town.account).kinds == [
+        Wish(kind=kind, inbox=True, email=True) for kind in ("person_spending", "quota", "spending_unreadable")
+    ]
     inbox.set_wish(admin, town.account, Wish(kind="job_failed", inbox=False, email=True))
     found = {wish.kind: wish for wish in inbox.notice_settings(admin, town.account).kinds}
     assert found["job_failed"] == Wish(kind="job_failed", inbox=False, email=True)
@@ -213,96 +215,3 @@ def test_a_credential_that_never_worked_is_no_news_and_the_company_s_is_the_admi
     assert town.told() == {}
     looked_at(town, credential(town, None), ok=False)
     assert town.told() == {"admin": ["credential_dead"]}
-
-
-# Quotas -----------------------------------------------------------------------------------------------------
-
-
-def hold(town: Town, usd: str) -> Decimal:
-    request = uuid4()
-    left: Decimal = town.world.as_worker().call(
-        "hold_cost", p_request_id=request, p_profile_id=town.quay, p_estimate_usd=Decimal(usd), p_service="practice"
-    )
-    return left
-
-
-def shares(town: Town, name: str = "manager of Quay") -> list[tuple[int, bool]]:
-    """Per cent told of, and whether of the company's."""
-    return sorted((notice.facts["percent"], notice.profile_id is None) for notice in town.inbox_of(name))
-
-
-def test_ninety_per_cent_and_all_of_a_store_s_quota_are_told_once_each(town: Town) -> None:
-    hold(town, "8.999999")
-    assert town.told() == {}
-    hold(town, "0.000001")
-    assert town.told() == {name: ["quota"] for name in (*OF_QUAY, "finance")}
-    hold(town, "0.5")
-    assert shares(town) == [(90, False)]
-    hold(town, "0.5")
-    assert shares(town) == [(90, False), (100, False)]
-    with pytest.raises(QuotaExceeded):
-        hold(town, "0.5")
-    assert len(town.world.rows("select * from public.notices")) == 2
-    assert "90 % of the store's monthly quota of $10.00 is used: $9.00 are" in town.inbox_of("admin")[1].text
-
-
-def test_all_at_once_is_told_once(town: Town) -> None:
-    hold(town, "10")
-    assert shares(town) == [(100, False)]
-
-
-def test_the_company_s_quota_is_told_to_admins_and_finance(town: Town) -> None:
-    town.world.execute("update public.accounts set monthly_quota_usd = 5 where id = %s", town.account)
-    hold(town, "4.6")
-    assert town.told() == {"admin": ["quota"], "finance": ["quota"]}
-    assert shares(town, "admin") == [(90, True)]
-
-
-def test_a_bill_beyond_the_hold_is_told(town: Town) -> None:
-    request, model = uuid4(), "m"
-    town.world.price(town.account, "practice", model, "9.5", kind="requests", per=1)
-    worker = town.world.as_worker()
-    order = {"p_request_id": request, "p_profile_id": town.quay, "p_service": "practice"}
-    worker.call("hold_cost", **order, p_estimate_usd=Decimal(1))
-    assert town.told() == {}
-    worker.call("settle_cost", p_request_id=request, p_entries=[entry(model=model, units={"requests": 1})])
-    assert shares(town) == [(90, False)]
-
-
-def test_a_quota_lowered_to_what_is_used_is_told(town: Town) -> None:
-    hold(town, "5")
-    admin = town.world.as_person(town.people["admin"])
-    admin.call("set_quota", p_account_id=town.account, p_profile_id=town.quay, p_quota_usd=Decimal(5), p_reason="less")
-    assert shares(town) == [(100, False)]
-
-
-def test_without_a_limit_there_is_nothing_to_tell(town: Town) -> None:
-    town.world.execute("update public.profiles set monthly_quota_usd = 0 where id = %s", town.quay)
-    hold(town, "100000")
-    assert town.told() == {}
-
-
-def test_holds_of_many_stores_at_once_tell_each_once_and_the_company_once(town: Town) -> None:
-    """Under both counters at the same time, without a deadlock that the door could not retry."""
-    world = town.world
-    world.execute("update public.accounts set monthly_quota_usd = 60 where id = %s", town.account)
-    stores = [world.store(town.account, f"S{number}", quota="10") for number in range(6)]
-    worker = world.as_worker()
-
-    def spend(number: int) -> None:
-        worker.call("hold_cost", p_request_id=uuid4(), p_profile_id=stores[number % 6], p_estimate_usd=Decimal(1),
-                    p_service="practice")  # fmt: skip
-
-    with ThreadPoolExecutor(12) as threads:
-        list(threads.map(spend, range(60)))
-    told = world.rows("select profile_id, facts->>'percent' as share, count(*) as n from public.notices group by 1, 2")
-    assert {(row["profile_id"], row["share"]): row["n"] for row in told} == {
-        (store, share): 1 for store in (*stores, None) for share in ("90", "100")
-    }
-
-
-def test_the_demo_tells_inside_and_sends_nothing_outside(town: Town) -> None:
-    town.world.execute("update public.accounts set is_demo = true where id = %s", town.account)
-    hold(town, "9.5")
-    assert set(town.told()) == {*OF_QUAY, "finance"}
-    assert town.deliveries() == []

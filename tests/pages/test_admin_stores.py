@@ -51,7 +51,7 @@ def in_database(desk: World, store: UUID) -> dict:
 class TestSections:
     def test_each_opens_without_an_error(self, desk: World, account: UUID, section):
         desk.store(account)
-        for name in ("Stores", "People", "Quotas", "Prices", "Import", "Company"):
+        for name in ("Stores", "People", "Quotas", "Alerts", "Prices", "Import", "Company"):
             test = section(name)
             assert not test.exception
             assert not test.error
