@@ -225,6 +225,8 @@ def export(till: Till, place: Place) -> UUID:
         file_name=f"{place.mark}.csv",
     )  # fmt: skip
     return made
+
+
 def coming_price(till: Till) -> UUID:
     """A price of a later day, and one that was withdrawn."""
     price = {"account_id": till.account, "provider": "practice", "model": str(uuid4()), "unit_kind": "characters",
