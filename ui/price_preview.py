@@ -48,7 +48,7 @@ def show(operator: Operator) -> None:
             st.caption(formats.plain(f"{asked.label} at {formats.usd(asked.price.usd)} per {asked.price.per_units:,}."))
             _stores(alone)
             _correct(operator, asked.price, alone)
-            st.markdown("**All models, each at its price in the book**")
+            st.markdown("**All models: this price, and the book's for all others**")
             _models(seen)
         _notes(operator, seen)
 
@@ -102,14 +102,17 @@ def _models(seen: Preview) -> None:
 
 
 def _figures(lines: list[PreviewLine]) -> dict[str, str]:
-    old, new = (sum((getattr(line, name) for line in lines), Decimal(0)) for name in ("old_usd", "new_usd"))
     return {
         "Entries": f"{sum(line.entries for line in lines):,}",
-        "As booked": formats.usd(old),
-        "Under these prices": formats.usd(new),
-        "Difference": _signed(new - old),
+        "As booked": _sum(lines, "old_usd"),
+        "Under these prices": _sum(lines, "new_usd"),
+        "Difference": _signed(sum((line.difference for line in lines), Decimal(0))),
         "Without a price": f"{sum(line.unpriced for line in lines):,}",
     }
+
+
+def _sum(lines: list[PreviewLine], name: str) -> str:
+    return formats.usd(sum((getattr(line, name) for line in lines), Decimal(0)))
 
 
 def _signed(usd: Decimal) -> str:
@@ -146,19 +149,23 @@ def _correct(operator: Operator, price: OtherPrice, alone: Preview) -> None:
         return
     form = sections.of(operator, FORM)
     with st.popover("Correct what was booked", icon=":material/edit_note:"):
-        st.text(
-            f"All entries of this model in {alone.month:%B %Y} come to cost what they do at this price: together "
-            f"{formats.usd(alone.new_usd)}, corrections so far included. Each correction is an entry of today that "
-            "names what it corrects; none counts towards a quota."
-        )
         stores = {"all": "All stores"} | {str(line.profile_id): _store(line) for line in alone.lines}
         store = st.selectbox("Store", list(stores), format_func=stores.__getitem__, key=sections.key(form, "store"))
+        st.text(_told([line for line in alone.lines if store in ("all", str(line.profile_id))], alone.month))
         forms.beside(f"{form}.store", f"{form}.month")
         reason = st.text_input("Reason", key=sections.key(form, "reason"), placeholder="Invoice of 3 Nov: the old list")
         forms.beside(f"{form}.reason")
         if st.button("Book the corrections", key=sections.key(form, "book"), type="primary"):
             _book(operator, form, price, alone.month, None if store == "all" else UUID(store), reason)
         forms.beside(f"{form}.", f"{form}.price", f"{form}.model")
+
+
+def _told(lines: list[PreviewLine], month: date) -> str:
+    return (
+        f"{sum(line.entries for line in lines):,} entries of this model in {month:%B %Y} were booked at "
+        f"{_sum(lines, 'old_usd')}; with their corrections they come to {_sum(lines, 'new_usd')}. Each is an entry "
+        "of today that names what it corrects; none counts towards a quota."
+    )
 
 
 def _book(
