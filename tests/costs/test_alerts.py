@@ -169,6 +169,7 @@ def test_a_threshold_below_what_was_told_is_no_news(firm: Firm) -> None:
     firm.look()
     assert firm.told() == ["80 %"]
     firm.rule("store", None, "usd", "8.40")
+    firm.tick()
     firm.look()
     assert firm.told() == ["80 %", "$8.40"]
 
