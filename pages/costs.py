@@ -58,18 +58,8 @@ def people(operator: Operator, store: Store | None, asked: Span, zone: str) -> N
     st.caption(cost_sections.as_of(desk, zone))
 
 
-def show(operator: Operator) -> None:
-    store = session.chosen_store(operator)
-    zone = store.timezone if store else operator.timezone
-    st.title(f"Costs of {formats.plain(store.name)}" if store else "Costs")
-    spending_read.warn(operator, zone)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        part = cost_filters.part(operator.role)
-        export = st.container(width="content")
-    asked = cost_filters.span() if part != cost_filters.MINE else ALL_TIME
-    if part == cost_filters.MINE:
-        cost_people.mine(operator, zone)
-    elif part == cost_filters.ENTRIES:
+def shown(operator: Operator, store: Store | None, part: str, asked: Span, zone: str) -> None:
+    if part == cost_filters.ENTRIES:
         cost_entries.show(operator, store, asked, zone)
     elif part == cost_filters.VALUE:
         cost_value.show(operator, store, asked, zone)
@@ -77,6 +67,22 @@ def show(operator: Operator) -> None:
         people(operator, store, asked, zone)
     else:
         summary(operator, store, asked, zone)
+
+
+def show(operator: Operator) -> None:
+    store = session.chosen_store(operator)
+    zone = store.timezone if store else operator.timezone
+    st.title(f"Costs of {formats.plain(store.name)}" if store else "Costs")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        part = cost_filters.part(operator.role)
+        export = st.container(width="content")
+    if part == cost_filters.MINE:
+        asked = ALL_TIME
+        cost_people.mine(operator, zone)
+    else:
+        spending_read.warn(operator, zone)
+        asked = cost_filters.span()
+        shown(operator, store, part, asked, zone)
     with export:
         cost_export.offer(operator, store, part, asked, zone)
 

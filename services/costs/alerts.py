@@ -75,7 +75,9 @@ class Ways(BaseModel):
     email: bool
 
 
-class _Look(Row):
+class Look(Row):
+    """When a company's spending was last read."""
+
     table: ClassVar[str] = "alert_looks"
 
     account_id: UUID
@@ -164,7 +166,7 @@ def told(database: Database, account_id: UUID, limit: int = 50) -> list[ToldAler
 
 def unread_since(database: Database, account_id: UUID, now: datetime | None = None) -> datetime | None:
     """When the company's spending was last read, if that is longer ago than `STALE`; else None."""
-    looks = database.select(_Look, [("account_id", "eq", account_id)])
+    looks = database.select(Look, [("account_id", "eq", account_id)])
     if looks and looks[0].read_at < (now or datetime.now(UTC)) - STALE:
         return looks[0].read_at
     return None
