@@ -89,7 +89,7 @@ class Forked:
 
     def __init__(self, settings: dict[str, str]) -> None:
         self._process = FORKS.Process(target=_become, args=(settings,))
-        with _plain_main():
+        with plain_main():
             self._process.start()
 
     def wait(self, timeout: float) -> int | None:
@@ -102,7 +102,7 @@ class Forked:
 
 
 @contextmanager
-def _plain_main() -> Iterator[None]:
+def plain_main() -> Iterator[None]:
     """A fork would run the file of the main module again, and a page's test puts the page's script there."""
     main_module = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

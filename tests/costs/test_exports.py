@@ -400,6 +400,19 @@ def test_a_file_is_swept_once_it_has_expired(office: Office, till: Till) -> None
     assert till.world.rows("select from private.exports where id = %s", job_id) == []
 
 
+def test_a_demo_is_erased_with_its_exports(office: Office, till: Till) -> None:
+    till.world.execute("update public.accounts set is_demo = true where id = %s", till.account)
+    boss = till.world.person(till.account, "admin")
+    till.spend("1")
+    office.ask(boss, till.account)
+    office.work()
+    exports.schedule(till.world.as_person(boss), till.account, "daily", "To look around")
+    office.work("export_ledger")
+    till.world.as_person(boss).call("erase_demo", p_account_id=till.account)
+    for table in ("exports", "ledger_files", "ledger_schedules"):
+        assert till.world.rows(f"select from private.{table} where account_id = %s", till.account) == []
+
+
 # The scheduled ledger -----------------------------------------------------------------------------------------------
 
 
@@ -528,21 +541,20 @@ def test_why_it_failed_is_told_and_the_others_are_written(office: Office, till: 
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", get_args(exports.Format))
-def test_two_hundred_thousand_entries_need_the_memory_of_a_page(office: Office, shared_world: World, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("csv", 200_000), ("xlsx", 60_000)])
+def test_many_entries_need_the_memory_of_a_page(office: Office, shared_world: World, kind: str, count: int) -> None:
     shop = Shop.opened(shared_world, 0)
     values = {"account": shop.account, "stores": shop.stores, "people": shop.people, "projects": shop.projects,
-              "clips": shop.clips, "categories": ["speech"] * 9, "count": 200_000, "now": NOW}  # fmt: skip
+              "clips": shop.clips, "categories": ["speech"] * 9, "count": count, "now": NOW}  # fmt: skip
     shop.world.admin.execute(LOAD, values)
-    shop.world.execute("update private.ledger_counters set last_seq = 200000 where account_id = %s", shop.account)
+    shop.world.execute("update private.ledger_counters set last_seq = %s where account_id = %s", count, shop.account)
+    job_id = office.ask(shop.admin, shop.account, format=kind, from_day=date(2000, 1, 1), to_day=date(2100, 1, 1))
     tracemalloc.start()
     try:
-        job_id = office.ask(shop.admin, shop.account, format=kind, from_day=date(2000, 1, 1), to_day=date(2100, 1, 1))
         assert office.work()["status"] == "completed"
-        assert tracemalloc.get_traced_memory()[1] < 60 << 20  # a page of 5 000 entries as text and as objects
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20  # all lines of the smaller file would need twice as much
     finally:
         tracemalloc.stop()
-    (row,) = shop.world.rows("select * from private.exports where id = %s", job_id)
-    whole = shop.world.rows("select count(*) as lines, sum(cost_usd) as total_usd from public.cost_entries"
-                            " where account_id = %s", shop.account)  # fmt: skip
-    assert {name: row[name] for name in ("lines", "total_usd")} == whole[0]
+    (row,) = shop.world.rows("select lines, total_usd from private.exports where id = %s", job_id)
+    whole = "select count(*) as lines, sum(cost_usd) as total_usd from public.cost_entries where account_id = %s"
+    assert [row] == shop.world.rows(whole, shop.account)

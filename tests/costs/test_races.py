@@ -76,7 +76,7 @@ def test_from_four_processes_exactly_the_covered_bids_are_granted(
 ) -> None:
     for _ in range(rounds):
         till = open_till("20")
-        with stampede(till, BIDS), ProcessPoolExecutor(4, kill.FORKS) as pool:
+        with kill.plain_main(), stampede(till, BIDS), ProcessPoolExecutor(4, kill.FORKS) as pool:
             shares = [requests_of(BIDS // 4) for _ in range(4)]
             bids = [pool.submit(bidder.bid, worker_url, till.store, "1", share, BIDS // 4) for share in shares]
         assert sum(sum(bid.result()) for bid in bids) == COVERED
@@ -128,7 +128,8 @@ def finish(workers: list[BaseProcess]) -> None:
 def started(target: Callable[..., None], *args: object) -> Callable[[], BaseProcess]:
     def start() -> BaseProcess:
         process = kill.FORKS.Process(target=target, args=args, daemon=True)
-        process.start()
+        with kill.plain_main():
+            process.start()
         return process
 
     return start

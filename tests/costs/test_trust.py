@@ -316,7 +316,7 @@ class TestRebuild:
             with kill.processes(1, server, name, tmp_path / "media"):
                 (row,) = kill.wait_for_end(world, job)
             assert (row["status"], row["result"]["differences"]) == ("completed", 0)
-        assert row["attempt"] > 1
+            assert row["attempt"] > 1
             assert steps(world, job)[:2] == done, "what was done is not done again"
             assert till.differences() == []
             assert till.counter() == (D(1), D(0), D(0))

@@ -353,15 +353,15 @@ def test_the_sweeper_keeps_young_files_and_those_of_open_jobs(world, shop, folde
     running, failed = world.job("hand", shop.store), world.job("other", shop.store, status="failed")
     for name in ("lost", "open", "ended"):
         folder.write(f"speech/{name}.mp3", b"x")
-    folder.write("exports/theirs.csv", b"x")
+    folder.write("sheets/theirs.csv", b"x")
     for job_id, name in ((running, "open"), (failed, "ended")):
         world.insert("public.job_steps", job_id=job_id, name="speak", outcome={"media_path": f"speech/{name}.mp3"})
     start({"sweep_media": periodic.sweep_media}, sweep_hours=1)
     assert wait_for_end(world, world.job("sweep_media"))[0]["result"] == {"deleted": 0}
     start({"sweep_now": periodic.sweep_media}, sweep_hours=0)
     assert wait_for_end(world, world.job("sweep_now"))[0]["result"] == {"deleted": 2}
-    left = [path for path in ("speech/open.mp3", "exports/theirs.csv") if folder.exists(path)]
-    assert left == ["speech/open.mp3", "exports/theirs.csv"]
+    left = [path for path in ("speech/open.mp3", "sheets/theirs.csv") if folder.exists(path)]
+    assert left == ["speech/open.mp3", "sheets/theirs.csv"]
 
 
 def test_sweeping_goes_on_beyond_one_batch(world, folder, start):

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +20,8 @@ import pytest
 from aiotus import creation
 from yarl import URL
 
+from services.costs import exports
+from services.costs.exports import Wanted
 from services.errors import (
     AppError,
     NotAllowed,
@@ -30,12 +32,14 @@ from services.errors import (
     StorageFull,
     Unavailable,
 )
-from services.jobs import periodic
+from services.jobs import attempt, periodic
 from services.jobs.context import Claimed, Context
+from services.jobs.handlers import HANDLERS
 from services.media import resumable
 from services.media import storage as module
 from services.media.storage import Storage, storage
 from tests.builders import World
+from tests.cloud import rest_door
 from tests.fakes.supabase.server import FakeSupabase
 from tests.fakes.supabase.storage import HALF, Failed, Service
 from tests.kill import options
@@ -248,18 +252,19 @@ def test_a_well_formed_name_is_taken(world, town, project):
         assert len(world.rows("select name from storage.objects")) == 1
 
 
-def test_an_export_is_read_by_who_asked_for_it_alone(world, town, project):
+def test_an_export_made_over_rest_is_read_by_who_asked_for_it_alone(world, town, project, http, cloud, door, tmp_path):
     """Its path names no store: files of costs may be of several."""
-    person, path = town.people["manager"], f"exports/{town.account}/{uuid4()}.csv"
-    export = world.job("export_costs", town.store, status="completed", created_by=person)
-    world.insert("private.exports", id=export, account_id=town.account, asked_by=person, path=path, seq=1,
-                 profile_ids=f"{{{town.store}}}", wanted={"view": "entries"})  # fmt: skip
-    world.insert("storage.objects", bucket_id="media", name=path)
-    seen = {}
-    for name in ("manager", "admin", "stranger"):
-        with claims_of(world, town.people[name]):
-            seen[name] = world.rows("select name from storage.objects where name like 'exports/%%'")
-    assert seen == {"manager": [{"name": path}], "admin": [], "stranger": []}
+    world.spend(town.store, "1.5", town.people["manager"])
+    asker = rest_door(project, http, town.people["manager"])
+    worker = replace(rest_door(project, http, None), key=project.stack.secret_key)
+    wanted = Wanted.ledger("csv", None, datetime.now(UTC).date())
+    made = exports.order(asker, town.account, wanted, uuid4())
+    claimed = worker.call("claim_job", p_worker="hand", p_kinds=["export_costs"], p_lease_seconds=30)
+    context = Context(Claimed.model_validate(claimed), worker, cloud, options(clipdesk_data=tmp_path))
+    attempt.run(context, HANDLERS["export_costs"])
+    path = exports.file(asker, made).path
+    assert b",1.500000,0.000000,yes," in door("manager").read(path)
+    assert {who: door(who).exists(path) for who in town.people} == {who: who == "manager" for who in town.people}
 
 
 def upload(world: World, name: str) -> None:
