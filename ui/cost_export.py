@@ -44,6 +44,8 @@ def _offers(operator: Operator, store: Store | None, part: str, asked: Span) -> 
         return _of_person("My", operator.person.id)
     if part == cost_filters.PEOPLE:
         return {"People": {**here, "view": "person"}} | _of_chosen_person(operator)
+    if part == cost_filters.VALUE:
+        return {exports.TITLES[view]: {**here, "view": view} for view in exports.VALUED}
     whole = {**here, "view": "entries", "from_day": LEDGER_BEGINS, "to_day": datetime.now(UTC).date()}
     if part == cost_filters.ENTRIES:
         return {"These entries": _these(here), "The whole ledger": whole}

@@ -1,6 +1,7 @@
 """Whether the page's sums equal the ledger, when that was checked, and having them checked or made anew."""
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pandas as pd
@@ -23,6 +24,11 @@ FORM = "costs_trust"
 @st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
 def _state(account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, _database: Database) -> Trust:
     return trust.state(_database, account_id)
+
+
+def read_at(operator: Operator) -> datetime | None:
+    """When spending was last read for alerts; for admins and finance. Raises what asking raises."""
+    return _state(*session.cache_key(operator), operator.database).read_at
 
 
 def show(operator: Operator) -> None:

@@ -167,9 +167,12 @@ def told(database: Database, account_id: UUID, limit: int = 50) -> list[ToldAler
 def unread_since(database: Database, account_id: UUID, now: datetime | None = None) -> datetime | None:
     """When the company's spending was last read, if that is longer ago than `STALE`; else None."""
     looks = database.select(Look, [("account_id", "eq", account_id)])
-    if looks and looks[0].read_at < (now or datetime.now(UTC)) - STALE:
-        return looks[0].read_at
-    return None
+    return stale(looks[0].read_at if looks else None, now)
+
+
+def stale(read_at: datetime | None, now: datetime | None = None) -> datetime | None:
+    """`read_at` if it is longer ago than `STALE`; else None."""
+    return read_at if read_at and read_at < (now or datetime.now(UTC)) - STALE else None
 
 
 # For the worker ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any, cast
 from services.costs.desk import Cut, Desk, PersonLine, StoreLine, WorkLine
 from services.costs.entries import Summary
 from services.costs.export_files import Cell, Line, Table
+from services.costs.value import ClipLine, Saving, Unused, Value
 
 COST = "Cost (US dollars)"
 ENTRIES = (
@@ -78,6 +79,45 @@ def of_person(summary: Summary) -> Table:
     """What one person spent ever, by month."""
     lines = [(f"{line.month:%Y-%m}", line.usd, line.entries) for line in summary.months]
     return Table(("Month", COST, "Entries"), lines)
+
+
+def of_value(value: Value, view: str) -> Table:
+    """What money was good for: the dearest lines, and what they leave of the sum."""
+    return _VALUED[view](value)
+
+
+def _published(value: Value) -> Table:
+    def line(clip: ClipLine) -> Line:
+        return clip.name, clip.code, clip.store, f"{clip.first_at:%Y-%m-%d %H:%M}", clip.posts, clip.usd
+
+    lines = [line(clip) for clip in value.clips]
+    if rest := value.usd - sum((clip.usd for clip in value.clips), Decimal(0)):
+        lines.append(("Everything else: cheaper clips", None, None, None, None, rest))
+    return Table(("Clip", "Store code", "Store", "Live since (UTC)", "Live posts", COST), lines)
+
+
+def _unpublished(value: Value) -> Table:
+    def line(speech: Unused) -> Line:
+        return speech.text, speech.code, speech.store, f"{speech.created_at:%Y-%m-%d}", speech.provider, speech.usd
+
+    lines = [line(speech) for speech in value.unpublished.speech]
+    if rest := value.unpublished.usd - sum((speech.usd for speech in value.unpublished.speech), Decimal(0)):
+        lines.append(("Everything else: cheaper speech", None, None, None, None, rest))
+    return Table(("Speech", "Store code", "Store", "Made on (UTC)", "Service", COST), lines)
+
+
+def _savings(value: Value) -> Table:
+    def line(saving: Saving) -> Line:
+        return f"{saving.month:%Y-%m}", saving.code, saving.name, saving.passages, saving.usd
+
+    return Table(("Month", "Store code", "Store", "Passages", COST), [line(saving) for saving in value.savings])
+
+
+_VALUED: dict[str, Callable[[Value], Table]] = {
+    "published": _published,
+    "unpublished": _unpublished,
+    "savings": _savings,
+}
 
 
 def _state(true: bool, word: str) -> str:

@@ -15,7 +15,8 @@ from services.costs.desk import Desk
 from services.costs.entries import Summary
 from services.costs.export_files import Cell, Table, write_csv, write_xlsx
 from services.costs.export_views import WHOLE_MONTHS, Tally
-from services.costs.exports import TITLES, Wanted
+from services.costs.exports import TITLES, VALUED, Wanted
+from services.costs.value import Value
 from services.errors import AppError, AttemptLost, Unavailable
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Outcome
@@ -75,6 +76,8 @@ class _Found:
             return export_views.entries(_lines(self._context, lambda after: ask(p_after=after), self._order.seq))
         if view == "spending":
             return export_views.of_person(Summary.model_validate(self._order.answer))
+        if view in VALUED:
+            return export_views.of_value(Value.model_validate(self._order.answer), view)
         self.desk = Desk.model_validate(self._order.answer)
         return export_views.of_desk(self.desk, view)
 

@@ -15,13 +15,15 @@ from services.jobs.queue import Status
 
 View = Literal[
     "store", "person", "service", "operation", "model", "category", "project", "clip", "months", "trend", "spending",
-    "entries",
+    "entries", "published", "unpublished", "savings",
 ]  # fmt: skip
+VALUED: tuple[View, ...] = ("published", "unpublished", "savings")  # of what money was good for
 Format = Literal["csv", "xlsx"]
 Period = Literal["off", "daily", "monthly"]
 PERIODS: tuple[Period, ...] = get_args(Period)
 TITLES: dict[str, str] = {
-    "trend": "Trend", "months": "Months", "spending": "Spending by month", "entries": "Entries of the ledger"
+    "trend": "Trend", "months": "Months", "spending": "Spending by month", "entries": "Entries of the ledger",
+    "published": "Published clips", "unpublished": "Paid audio never published", "savings": "Saved by reuse",
 }  # fmt: skip
 
 

@@ -39,7 +39,8 @@ class Difference(_Answer):
 class Trust(_Answer):
     """What the last check found, `seq` being the ledger's last entry that was in it; None: nothing was checked yet.
 
-    `differing` are the first hundred of `differences`; `job_id` is a check or rebuild under way.
+    `differing` are the first hundred of `differences`; `job_id` is a check or rebuild under way; `read_at` is when
+    spending was last read for alerts.
     """
 
     checked_at: datetime | None
@@ -48,6 +49,7 @@ class Trust(_Answer):
     differences: int
     differing: list[Difference]
     job_id: UUID | None
+    read_at: datetime | None
 
 
 class Retention(Row):

@@ -60,7 +60,8 @@ declare
     v_field   text;
 begin
     if (p_wanted ->> 'view' in ('store', 'person', 'service', 'operation', 'model', 'category', 'project', 'clip',
-                                'months', 'trend', 'spending', 'entries')) is not true then
+                                'months', 'trend', 'spending', 'entries', 'published', 'unpublished', 'savings')) is not true
+    then
         perform private.fail('PT400', 'This cannot be exported.', '{"field": "view"}');
     elsif (p_wanted ->> 'format' in ('csv', 'xlsx')) is not true then
         perform private.fail('PT400', 'A file is CSV or XLSX.', '{"field": "format"}');
@@ -274,10 +275,13 @@ begin
         'stores', (select jsonb_agg(p.code || ' ' || p.name order by p.code) from public.profiles p
                    where p.id = any (v_export.profile_ids)),
         'names', private.filter_names(v_wanted -> 'filters'),
-        'answer', case v_wanted ->> 'view'
-            when 'entries' then null
-            when 'spending' then private.user_cost_summary(
+        'answer', case
+            when v_lines then null
+            when v_wanted ->> 'view' = 'spending' then private.user_cost_summary(
                 v_export.account_id, nullif(v_wanted #>> '{filters,user_id}', 'system')::uuid)
+            when v_wanted ->> 'view' in ('published', 'unpublished', 'savings') then private.cost_value(
+                v_export.account_id, (v_wanted ->> 'profile_id')::uuid, (v_wanted ->> 'from_day')::date,
+                (v_wanted ->> 'to_day')::date)
             else private.costs_desk(v_export.account_id, (v_wanted ->> 'profile_id')::uuid,
                                     (v_wanted ->> 'from_day')::date, (v_wanted ->> 'to_day')::date, v_wanted ->> 'grain') end);
 end $$;

@@ -142,8 +142,8 @@ $$;
 
 -- What people see and order --------------------------------------------------------------------------------------------
 
--- {checked_at, seq, months, differences, differing: the first hundred by month, job_id}; checked_at and seq are the last
--- check's, null before the first, job_id is of a check or rebuild under way.
+-- {checked_at, seq, months, differences, differing: the first hundred by month, job_id, read_at}; checked_at and seq are the
+-- last check's, null before the first, job_id is of a check or rebuild under way, read_at when spending was last read.
 create function private.money_trust(p_account_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin
@@ -166,7 +166,8 @@ begin
                       order by k.month, d.n limit 100) x), '[]'),
             'job_id', (select j.id from public.jobs j
                        where j.account_id = p_account_id and j.kind in ('check_money_of', 'rebuild_costs')
-                         and j.status in ('pending', 'running') order by j.created_at desc limit 1))
+                         and j.status in ('pending', 'running') order by j.created_at desc limit 1),
+            'read_at', (select l.read_at from public.alert_looks l where l.account_id = p_account_id))
         from public.money_checks m where m.account_id = p_account_id);
 end $$;
 

@@ -120,8 +120,9 @@ def test_jobs_are_asked_for_once_by_whoever_opens_the_page(opened, counter: Coun
 @pytest.mark.usefixtures("busy")
 @pytest.mark.parametrize(
     ("part", "asked"),
-    [("Summary", {"costs_desk", "money_trust"}), ("Entries", {"cost_entries_page"}), ("People", {"costs_desk"}),
-     ("Value", {"cost_value"}), ("My costs", {"user_cost_summary", "user_cost_events"})],
+    [("Summary", {"costs_desk", "money_trust"}), ("Entries", {"money_trust", "cost_entries_page"}),
+     ("People", {"costs_desk", "money_trust"}), ("Value", {"cost_value", "money_trust"}),
+     ("My costs", {"user_cost_summary", "user_cost_events"})],
 )  # fmt: skip
 def test_costs_are_asked_for_in_at_most_two_questions(desk: World, shop, open_page, counter: Counter, part, asked):
     """Beside what the shell asks on every page; shown again nothing is asked."""
