@@ -111,7 +111,7 @@ def explain(page: Setting, job: Job, error: AppError) -> None:
         refusal.open_card(job)
         why(page, job)
     elif isinstance(error, REFUSALS) and job.profile_id in page.stores:
-        refusal.show(page.operator, page.stores[job.profile_id], error, job_id=job.id)
+        refusal.show(page.operator, page.stores[job.profile_id], error, ways=refusal.ways_of(job), job_id=job.id)
     else:
         st.error(str(error), icon=":material/error:")
 

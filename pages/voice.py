@@ -23,6 +23,7 @@ from ui import (
     pauses,
     price_card,
     refusal,
+    script_hand,
     session,
     speech_order,
     speech_player,
@@ -36,12 +37,14 @@ person = session.require("admin", "manager")
 
 
 def compose(operator: Operator, store: Store) -> None:
+    script_hand.receive(operator, store, "voice_text")
     text = st.text_area(
         "Text", key="voice_text", height=180, persist_state="session",
         placeholder="Fresh bread at six, every morning on the quay.",
         help="Up to 40,000 characters. Press Ctrl+Enter to see the price.",
     )  # fmt: skip
     beside_text = st.container()
+    script_hand.offer(operator, store, "voice_text")
     offered = voice_picker.services(operator, store)
     choice = voice_picker.pick(operator, offered)
     if choice is not None and text.strip():

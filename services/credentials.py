@@ -240,7 +240,7 @@ def _open(options: Settings, answer: dict[str, Any] | None, place: Place) -> Ope
 
 def _own_address(options: Settings, place: Place) -> str | None:
     """Where the installation reaches a vendor that is always at one address: as the test of the key did."""
-    return options.elevenlabs_url if place.provider == "elevenlabs" else None
+    return {"elevenlabs": options.elevenlabs_url, "gemini": options.gemini_url}.get(place.provider)
 
 
 def _environment(options: Settings, place: Place) -> Opened | None:

@@ -1,14 +1,16 @@
 """The demo company as rows of its tables, for `load_demo`: every column that has a default is given."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from services.demo_data import ACCOUNT_ID, COMPANY, FOUNDER, PEOPLE, PRICES, STORES, Person, Price, ident
 from services.demo_history import Change, PriceBook, Row, Shop, Span, Work, build_shop, company_budget, sign_ins
 from services.demo_posts import posts
+from services.demo_scripts import orders, run_of, scripts, step_of
 
 Rows = dict[str, list[Row]]
 
@@ -24,15 +26,18 @@ def rows(now: datetime) -> Rows:
     work = sorted((w for shop in shops for w in shop.work), key=lambda w: (w.ended, w.id))
     changes = sorted((*company_budget(shops, span), *(c for s in shops for c in s.changes)), key=lambda c: c.at)
     speech = [w for w in work if w.job]
+    written = orders(shops, span)
+    made = scripts(written, book, span)
     return {
         **_company(shops, changes, span),
         **posts(shops, span),
+        **made,
         "prices": [_price_row(price, book.valid_from(price)) for price in PRICES],
         "projects": [row for shop in shops for row in shop.projects],
         "clips": [row for shop in shops for row in shop.clips],
-        "jobs": [_job_row(w) for w in speech],
+        "jobs": [*(_job_row(w) for w in speech), *made["jobs"]],
         "speech_assets": [_asset_row(w, book) for w in speech if w.has_audio],
-        "cost_entries": _ledger(work, book),
+        "cost_entries": _ledger(work, book, {order.work.id for order in written}),
         "cost_entry_details": [_detail_row(w) for w in work if w.booked],
         "quota_changes": [_change_row(change) for change in changes],
         "audit_log": _audit(changes, speech, span),
@@ -188,10 +193,12 @@ def _asset_row(work: Work, book: PriceBook) -> Row:
     }
 
 
-def _ledger(work: Iterable[Work], book: PriceBook) -> list[Row]:
-    """Booked in the order in which the work ended, as `seq` says."""
+def _ledger(work: Iterable[Work], book: PriceBook, written: Collection[UUID]) -> list[Row]:
+    """Booked in the order in which the work ended, as `seq` says; `written`: by runs of assistants."""
     booked = (w for w in work if w.booked)
-    return [_entry_row(w, seq, book) for seq, w in enumerate(booked, start=1)]
+    rows = {w.id: _entry_row(w, seq, book) for seq, w in enumerate(booked, start=1)}
+    by_run = {w.id: {"job_id": run_of(w), "run_id": run_of(w), "step_id": step_of(w)} for w in work if w.id in written}
+    return [row | by_run.get(id_, {}) for id_, row in rows.items()]
 
 
 def _entry_row(work: Work, seq: int, book: PriceBook) -> Row:

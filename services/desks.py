@@ -12,6 +12,7 @@ from services.costs import prices
 from services.costs.prices import Price, PriceBook
 from services.database.door import Database
 from services.jobs.queue import Job, Status
+from services.scripts.versions import Deployed
 from services.speech.bills import OverrunCall, Spent
 from services.speech.catalogue import ListedVoice, Service
 from services.speech.decisions import Pause
@@ -73,6 +74,7 @@ class VoiceDesk(BaseModel):
     saved: Decimal  # US dollars that reuse saved this month (UTC)
     overruns: list[Pause]
     overrun_calls: list[OverrunCall]
+    deployed: list[Deployed]  # scripts to speak
     jobs: JobsDesk  # the latest that speak
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from services.costs import prices
 from services.costs.prices import BookedPrice
-from ui import charts, formats, forms, sections, session, voice_prices
+from ui import charts, formats, forms, sections, session, voice_prices, writer_prices
 from ui.session import Operator
 
 GONE = "Somebody who left"
@@ -17,6 +17,7 @@ GONE = "Somebody who left"
 def show(operator: Operator) -> None:
     voice_prices.paused(operator)
     voice_prices.show(operator)
+    writer_prices.show(operator)
     _book(operator)
 
 

@@ -26,6 +26,7 @@ KINDS = {
     "speech": "Speech",
     "prepare_clip": "Clip",
     "put_speech": "Speech on a clip",
+    "script": "Script",
     "channel_rules": "Networks' rules",
     "export_costs": "Export of costs",
     "export_ledger": "Scheduled export",

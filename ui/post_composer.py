@@ -14,7 +14,7 @@ from services.profiles import Store
 from services.publishing import networks, posts, rules
 from services.publishing.networks import Problem
 from services.publishing.posts import Desk, Draft, Outlook, PinnedChannel, Words
-from ui import formats, forms, post_account, post_clip, post_when, post_words, session
+from ui import formats, forms, post_account, post_clip, post_when, post_words, script_hand, session
 from ui.post_words import Editing
 from ui.session import Operator
 
@@ -27,7 +27,9 @@ def show(operator: Operator, store: Store, desk: Desk, outlook: Outlook) -> None
     forms.beside(f"{editing.form}.clip")
     chosen = _channels(desk, outlook, editing)
     forms.beside(f"{editing.form}.channels")
+    script_hand.receive(operator, store, f"{editing.form}_caption")
     common = post_words.common(editing)
+    script_hand.offer(operator, store, f"{editing.form}_caption")
     if clip is None or not chosen:
         st.info("Choose a clip and at least one channel to go on.", icon=":material/arrow_upward:")
         return

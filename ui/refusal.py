@@ -1,5 +1,6 @@
 """Why an order was refused, in arithmetic: as it was, as it is now, who holds what, who can change it, the ways on."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -17,6 +18,11 @@ from ui.recent import CACHE_SECONDS
 from ui.session import Operator
 
 Amounts = tuple[Decimal | None, Decimal, Decimal, Decimal, Decimal]  # limit, spent, held, this request, missing
+SCRIPT_WAYS = (
+    "Shorten the briefing, or let the assistant write shorter scripts: both make the most that it can cost smaller.",
+    "Choose a cheaper model for the assistant's phases.",
+    "Use a version that is there already: that costs nothing.",
+)
 LINES = ("Limit", "Spent", "Held by work under way", "This request", "Missing")
 
 
@@ -26,12 +32,14 @@ def show(
     error: AppError,
     *,
     characters: int = 0,
+    ways: Sequence[str] | None = None,
     job_id: UUID | None = None,
     key: str = "refusal",
 ) -> None:
     """A refusal by money in arithmetic, others in a sentence; who can change it.
 
-    `characters` of the text that was refused tell how much shorter it must be. With `job_id` what is asked now is what
+    Of speech, `characters` of the text that was refused tell how much shorter it must be; of other work `ways` are what
+    can be done. With `job_id` what is asked now is what
     a retry of that job would need.
     """
     with st.container(border=True, key=key):
@@ -46,7 +54,8 @@ def show(
             _table(store, error.refusal, None)
             st.caption(formats.plain(f"How it stands now cannot be read: {exc}"))
         else:
-            _money(operator, store, error.refusal, now, characters, key)
+            own = speech_ways(store, error.refusal, characters) if ways is None else ways
+            _money(operator, store, error.refusal, now, own, key)
 
 
 def of_job(operator: Operator, store: Store, job: Job, kept: int) -> None:
@@ -55,8 +64,13 @@ def of_job(operator: Operator, store: Store, job: Job, kept: int) -> None:
     if card.open and job.refusal:
         with card:
             characters = 0 if kept else len(job.input.get("text", ""))
-            show(operator, store, refusals.told(job.refusal), characters=characters, job_id=job.id,
-                 key=f"refusal_{job.id}")  # fmt: skip
+            show(operator, store, refusals.told(job.refusal), characters=characters, ways=ways_of(job),
+                 job_id=job.id, key=f"refusal_{job.id}")  # fmt: skip
+
+
+def ways_of(job: Job) -> Sequence[str] | None:
+    """What can be done about a job that is no speech."""
+    return SCRIPT_WAYS if job.kind == "script" else None
 
 
 def open_card(job: Job) -> None:
@@ -67,7 +81,7 @@ def open_card(job: Job) -> None:
 # By money ---------------------------------------------------------------------------------------------------------
 
 
-def _money(operator: Operator, store: Store, why: Refusal, now: Picture, characters: int, key: str) -> None:
+def _money(operator: Operator, store: Store, why: Refusal, now: Picture, ways: Sequence[str], key: str) -> None:
     need = now.job.need if now.job else why.estimate
     if now.job and now.job.obstacle:
         _headline(store, why)
@@ -84,7 +98,7 @@ def _money(operator: Operator, store: Store, why: Refusal, now: Picture, charact
     _held(store, limit)
     missing = limit.missing(need) if need is not None else Decimal(0)
     if missing:
-        _ways_on(operator, store, why, now, characters)
+        _ways_on(operator, why, now, ways)
         _ask(operator, store, why.scope, now, missing, key)
 
 
@@ -157,22 +171,27 @@ def _hold(store: Store, hold: Hold) -> str:
     )
 
 
-def _ways_on(operator: Operator, store: Store, why: Refusal, now: Picture, characters: int) -> None:
+def speech_ways(store: Store, why: Refusal, characters: int) -> list[str]:
     ways = []
     left = why.monthly_quota - why.current_costs - why.held
     fits = int(Decimal(characters) * left / why.estimate) if left > 0 and why.estimate > 0 else 0
     if fits:
         ways.append(f"Shorten the text: {fits:,} of its {characters:,} characters fit.")
-    if now.limit(why.scope).held > 0:
-        ways.append("Wait: what is held and not used comes back when that work ends.")
     if why.estimate > 0 and (left > 0 or store.allow_free_voices_over_quota):
         ways.append("Choose the free embedded voice.")
     ways.append("Reuse a speech from the list: that costs nothing.")
+    return ways
+
+
+def _ways_on(operator: Operator, why: Refusal, now: Picture, ways: Sequence[str]) -> None:
+    """`ways` of this kind of work, and those of any."""
+    held = now.limit(why.scope).held > 0
+    waiting = ["Wait: what is held and not used comes back when that work ends."] if held else []
     if operator.role == "admin":
-        ways.append("Raise the quota on the Admin page.")
+        last = "Raise the quota on the Admin page."
     else:
-        ways.append(f"Ask an admin to raise the quota: {_names(now.admins)}.")
-    st.markdown("**Ways on**\n" + "\n".join(f"- {way}" for way in ways))
+        last = f"Ask an admin to raise the quota: {_names(now.admins)}."
+    st.markdown("**Ways on**\n" + "\n".join(f"- {way}" for way in [*ways, *waiting, last]))
 
 
 # Who can change it ------------------------------------------------------------------------------------------------

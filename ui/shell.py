@@ -25,6 +25,7 @@ PAGES = {
     "voice": ("Voice", ":material/graphic_eq:", ("admin", "manager")),
     "clips": ("Clips", ":material/movie:", ("admin", "manager")),
     "publish": ("Publish", ":material/send:", ("admin", "manager")),
+    "scripts": ("Scripts", ":material/history_edu:", ("admin", "manager")),
     "costs": ("Costs", ":material/payments:", ("admin", "manager", "finance")),
     "jobs": ("Jobs", ":material/pending_actions:", ("admin", "manager", "finance")),
     "notices": ("Notices", ":material/notifications:", ("admin", "manager", "finance")),

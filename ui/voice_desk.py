@@ -11,6 +11,8 @@ from services.costs.prices import Price
 from services.desks import VoiceDesk
 from services.identity import Role
 from services.profiles import Store
+from services.scripts import versions
+from services.scripts.versions import Deployed
 from services.speech import bills, catalogue, dictionary, generation
 from services.speech.bills import OverrunCall
 from services.speech.catalogue import ListedVoice, Service
@@ -60,6 +62,7 @@ def _remember(operator: Operator, store: Store, desk: VoiceDesk, provider: str |
     generation.saved_this_month(known, store.id)
     generation.recent(known, store.id, limit=HISTORY)
     bills.overruns(known, operator.account_id)
+    versions.deployed(known, store.id)
 
 
 def _told(operator: Operator, desk: VoiceDesk) -> Told:
@@ -73,6 +76,7 @@ def _told(operator: Operator, desk: VoiceDesk) -> Told:
             SpeechAsset: desk.speeches,
             Pause: desk.overruns,
             OverrunCall: desk.overrun_calls,
+            Deployed: desk.deployed,
         },
         answers={"store_accounts": desk.accounts, "speech_saved": desk.saved},
         given=GIVEN,

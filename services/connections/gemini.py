@@ -4,7 +4,7 @@ One plain GET through the same guarded call as the other vendors; the vendor's S
 errors and does not validate what it reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from services.config import Settings
@@ -65,22 +65,32 @@ def refusals(status: int, body: Any) -> Trouble | None:
     if not isinstance(error, dict):
         return None
     if status == 429:
-        return _limit(list(_details(error)))
-    reasons = [str(detail.get("reason")) for detail in _details(error)]
+        return _limit(list(details(error)))
+    reasons = [str(detail.get("reason")) for detail in details(error)]
     causes = [*(REASONS.get(reason) for reason in reasons), STATES.get(str(error.get("status")))]
     return next((Trouble(cause, status=status) for cause in causes if cause), None)
 
 
-def _details(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    details = error.get("details")
-    if isinstance(details, list):
-        yield from (detail for detail in details if isinstance(detail, dict))
+def details(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the vendor tells besides the message, of its `error` object."""
+    told = error.get("details")
+    if isinstance(told, list):
+        yield from (detail for detail in told if isinstance(detail, dict))
 
 
-def _limit(details: list[dict[str, Any]]) -> Trouble | None:
-    """A limit of a day, or the pause that the vendor asks for, such as 17s; None if it tells neither."""
-    if any("PerDay" in str(detail.get("violations")) for detail in details):
+def is_day_limit(told: Sequence[dict[str, Any]]) -> bool:
+    return any("PerDay" in str(detail.get("violations")) for detail in told)
+
+
+def asked_pause(told: Sequence[dict[str, Any]]) -> float | None:
+    """The seconds that the vendor asks to wait, such as 17s; None if it does not tell."""
+    delays = [str(detail["retryDelay"]).removesuffix("s") for detail in told if "retryDelay" in detail]
+    return next((float(delay) for delay in delays if delay.replace(".", "", 1).isdecimal()), None)
+
+
+def _limit(told: list[dict[str, Any]]) -> Trouble | None:
+    """A limit of a day, or the pause that the vendor asks for; None if it tells neither."""
+    if is_day_limit(told):
         return Trouble(Cause.DAY_LIMIT)
-    delays = [str(detail["retryDelay"]).removesuffix("s") for detail in details if "retryDelay" in detail]
-    seconds = next((float(delay) for delay in delays if delay.replace(".", "", 1).isdecimal()), None)
+    seconds = asked_pause(told)
     return Trouble(Cause.RATE_LIMIT, wait=wait(seconds)) if seconds else None

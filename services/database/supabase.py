@@ -53,9 +53,9 @@ READS = frozenset(
         "key_account", "key_of_purchase", "known_media", "ledgers_due", "load_session", "lost_purchases",
         "money_months", "money_trust", "month_lines", "monthly_cost", "my_stores", "notice_settings", "people_of",
         "practice_list", "price_preview", "profile_dashboard", "publish_desk", "publishing_outlook", "purchase",
-        "refused_jobs", "schema_version", "sealed_credential", "sealed_otherwise", "similar_posts", "speech_quote",
-        "speech_saved", "speech_spans", "store_accounts", "store_work", "thousand_rows", "upload_target",
-        "user_cost_events", "user_cost_summary", "vault_key", "voice_desk", "webhook_test",
+        "refused_jobs", "schema_version", "script_quote", "sealed_credential", "sealed_otherwise", "similar_posts",
+        "speech_quote", "speech_saved", "speech_spans", "store_accounts", "store_work", "thousand_rows",
+        "upload_target", "user_cost_events", "user_cost_summary", "vault_key", "voice_desk", "webhook_test",
     }
 )  # fmt: skip
 

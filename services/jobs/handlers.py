@@ -27,6 +27,7 @@ HANDLERS: dict[str, Handler] = {
     "voices": catalogue.list_voices,
     "prepare_clip": _rare("services.clip_work", "prepare"),
     "put_speech": _rare("services.clip_work", "put_speech"),
+    "script": _rare("services.scripts.pipeline", "write"),
     "reconcile": reconcile.reconcile,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,

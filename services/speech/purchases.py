@@ -5,14 +5,11 @@ once for each row, and whatever was billed is booked exactly once, whoever of se
 """
 
 import logging
-import time
-from decimal import Decimal
 
+from services import paid_calls
 from services.config import Settings
 from services.errors import (
     AnswerLost,
-    AppError,
-    AttemptLost,
     Conflict,
     KeyChanged,
     ProviderFailed,
@@ -23,6 +20,7 @@ from services.errors import (
 )
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Postponed
+from services.paid_calls import Caller
 from services.speech import bought, registry
 from services.speech.bought import Purchase
 from services.speech.provider import Line, Recovers, Speech
@@ -31,7 +29,6 @@ from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)
 
-MARGIN = 5.0  # seconds between a call's time-out and its deadline: for what the machine does around it
 LOOK_AGAIN = 5.0  # seconds between two looks for a lost answer, at most
 UNCLEAR = (
     "The voice's answer was lost, and nobody can tell whether it was billed. "
@@ -123,44 +120,11 @@ def _keep(context: Context, spool: Spool, purchase: Purchase, speech: Speech) ->
 
 
 def _speak(context: Context, access: Access, line: Line, purchase: Purchase) -> Speech:
-    """Call the provider once. What proves that nothing was bought is told; what does not is `AnswerLost`."""
+    """Call the provider once; see `paid_calls.make`."""
     provider = access.provider
     seconds = context.options.elevenlabs_seconds if provider.paid_outside else context.options.engine_seconds
-    asked_at = time.time()  # not the monotonic clock: it stands still while a machine sleeps
-    _send(context, access, purchase, seconds + MARGIN)
-    reached("sent")
-    if time.time() - asked_at > MARGIN:  # the call would outlast the deadline that others rely on
-        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error="The worker stood still before the call.")
-        raise VendorBusy("This machine stood still for a moment. Nothing was bought; it is tried again.")
-    try:
-        speech = provider.synthesize(line, seconds)
-    except AnswerLost:
-        raise
-    except AppError as exc:
-        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error=str(exc))
-        raise
-    except Exception as exc:
-        if provider.paid_outside:
-            log.exception("%s: %s failed in an unforeseen way", context.job, provider.name)
-            raise AnswerLost from exc
-        context.tell("refuse_purchase", p_purchase_id=purchase.id, p_error=type(exc).__name__)
-        raise
-    reached("answered")
-    return speech
-
-
-def _send(context: Context, access: Access, purchase: Purchase, seconds: float) -> None:
-    """Note that the call begins, and with which key. Raises `KeyChanged` if that is not the store's any more."""
-    try:
-        context.write(
-            "send_purchase", p_purchase_id=purchase.id, p_seconds=Decimal(str(seconds)), p_key_id=access.key_id
-        )
-    except AttemptLost:
-        raise
-    except Conflict as exc:
-        if _access(context, purchase).key_id != access.key_id:
-            raise KeyChanged from exc
-        raise
+    caller = Caller(provider.name, provider.paid_outside, access.key_id, lambda: _access(context, purchase).key_id)
+    return paid_calls.make(context, purchase.id, caller, seconds, lambda: provider.synthesize(line, seconds))
 
 
 def _find(context: Context, spool: Spool, line: Line, purchase: Purchase, *, ours: bool = False) -> str | None:

@@ -11,6 +11,7 @@ from services.errors import AppError, PurchaseUnclear, Unavailable
 from services.jobs.context import Context, Outcome, Postponed
 from services.logs import tag
 from services.media.door import Media
+from services.scripts import calls
 from services.speech import bought, purchases
 from services.speech.bought import Purchase
 from services.speech.generation import lines
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 def reconcile(context: Context) -> Outcome:
     """Settle each lost call from the vendor's list, or prove its absence, or leave it to a person."""
     ends: dict[str, int] = {}
+    if given_up := context.database.call("give_up_calls", p_grace_seconds=purchases.grace(context.options)):
+        ends["unclear"] = given_up
     for row in _lost(context):
         context.check()
         try:
@@ -100,6 +103,10 @@ def _finish(database: Database, media: Media, spool: Spool, purchase_id: UUID) -
     if speech is None or found is None:
         return False
     purchase = Purchase.model_validate(found)
+    if purchase.step_id:
+        calls.book(database.call, purchase.id, speech)
+        spool.drop(purchase_id)
+        return True
     filed = bought.write(media, purchase, speech)
     bought.settle(database.call, purchase, speech, filed.usable, recovered=False)
     if filed.full:  # the spool keeps the sound

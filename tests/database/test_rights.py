@@ -156,6 +156,7 @@ def furnish(till: Till, name: str) -> Place:
     place.secrets.add(str(alert))
     place.things |= {"alert": alert, "project": project, "clip": clip, "request": request, "unclear": unclear}
     place.things |= notices(till, place)
+    place.things |= notices(till, place) | script(till, place)
     place.secrets |= {place.mark} | ids_of(world, till.store)
     place.things |= {"credential": credential(till, till.store, place.mark)}
     world.insert(
@@ -171,6 +172,30 @@ def furnish(till: Till, name: str) -> Place:
         vendor_post=place.mark, preview=place.mark,
     )  # fmt: skip
     return place
+
+
+def script(till: Till, place: Place) -> dict[str, UUID]:
+    """An assistant, its run with a step, and the version that it ended in."""
+    assistant, run, version = uuid4(), uuid4(), uuid4()
+    whose = {"account_id": till.account, "profile_id": till.store}
+    told = writer(place.mark) | {"id": assistant, "external_id": place.mark, "banned_words": "{}"}
+    till.world.insert("public.assistants", **told, **whose)
+    till.world.insert(
+        "public.pipeline_runs", id=run, assistant_id=assistant, assistant={"name": place.mark}, briefing=place.mark,
+        briefing_hash=place.mark, status="completed", **whose,
+    )  # fmt: skip
+    till.world.insert(
+        "public.pipeline_steps", id=uuid4(), run_id=run, place=0, phase="prompt_generation", round=0,
+        provider="practice", model="practice", input={"prompt": place.mark}, status="completed", **whose,
+    )  # fmt: skip
+    till.world.insert(
+        "public.prompt_versions", id=version, assistant_id=assistant, run_id=run, number=1, content=place.mark,
+        content_hash=place.mark, **whose,
+    )  # fmt: skip
+    spent = f"0.{100_000 + len(till.world.rows('select id from public.pipeline_runs'))}"  # an amount of this run alone
+    till.settle(place.things["request"], item(spent, run_id=str(run)), final=False)
+    place.secrets.add(spent)
+    return {"assistant": assistant, "run": run, "version": version}
 
 
 def post(till: Till, place: Place, state: str) -> UUID:
@@ -315,6 +340,13 @@ def changed_member(own: Place, aim: Place) -> Calls:
         {"p_account_id": account, "p_person_id": aim.manager, "p_version": 1, "p_reason": "mine"}
         for account in {own.account, aim.account}
     ]
+
+
+def writer(name: str) -> Row:
+    """An assistant as `save_assistant` takes it."""
+    models = dict.fromkeys(("prompt_generation", "prompt_analysis", "prompt_improvement"), "practice")
+    return {"name": name, "instructions": name, "language": "en", "banned_words": [], "models": models,
+            "target_score": 85, "max_rounds": 1, "max_characters": 500}  # fmt: skip
 
 
 # Arguments of every function that people may call: from the place they call their own, aimed at another.
@@ -493,6 +525,28 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
          "p_reason": "mine"}
         for account, store in ((aim.account, None), (aim.account, aim.store), (own.account, aim.store))
     ],
+    "set_writer_prices": lambda own, aim: [
+        {"p_account_id": aim.account, "p_model": "gemini-3.8-flash", "p_reason": "mine", "p_valid_from": start,
+         "p_prices": {"input_tokens": "7", "cached_tokens": "7", "output_tokens": "7"}}
+        for start in (None, datetime(datetime.now(UTC).year + 1, 1, 1, tzinfo=UTC))
+    ],
+    "save_assistant": lambda own, aim: [
+        {"p_id": id_, "p_profile_id": store, "p_values": writer("mine"), "p_version": version}
+        for id_, store, version in ((uuid4(), aim.store, None), (aim.things["assistant"], aim.store, 1),
+                                    (aim.things["assistant"], own.store, None))
+    ],
+    "archive_assistant": lambda own, aim: [{"p_assistant_id": aim.things["assistant"], "p_archive": True}],
+    "set_version_status": lambda own, aim: [
+        {"p_version_id": aim.things["version"], "p_status": status} for status in ("deployed", "archived", "draft")
+    ],
+    "set_version_notes": lambda own, aim: [{"p_version_id": aim.things["version"], "p_notes": "mine"}],
+    "script_quote": lambda own, aim: [{"p_assistant_id": aim.things["assistant"], "p_briefing": aim.mark}],
+    "start_script": lambda own, aim: [
+        {"p_run_id": run, "p_assistant_id": assistant, "p_briefing": "mine", "p_project_id": project}
+        for run, assistant, project in (
+            (uuid4(), aim.things["assistant"], None), (uuid4(), own.things["assistant"], aim.things["project"]),
+            (aim.things["run"], own.things["assistant"], None))
+    ],
     "check_import": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim)}],
     "import_rows": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim), "p_reason": "mine"}],
     "vault_key": lambda own, aim: [{}],
@@ -656,7 +710,7 @@ LEGITIMATE_AT_HOME |= {
     for does in ("create_store", "save_store", "suspend_store", "store_work", "archive_store", "restore_store",
                  "copy_preview", "copy_settings", "save_company", "set_price_from", "check_import", "import_rows",
                  "withdraw_price", "adjust_cost", "adjust_model", "add_alert_rule",
-                 "switch_alert_rule", "save_suspension")
+                 "switch_alert_rule", "save_suspension", "set_writer_prices")
 }  # fmt: skip
 LEGITIMATE_AT_HOME |= {("finance", "enqueue_export")}
 OPEN = "(has_function_privilege('anon', p.oid, 'execute') or has_function_privilege('authenticated', p.oid, 'execute'))"

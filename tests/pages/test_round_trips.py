@@ -99,7 +99,7 @@ def again(test, counter: Counter) -> list[str]:
 
 
 @pytest.mark.usefixtures("busy")
-@pytest.mark.parametrize("page", ["overview", "voice", "jobs", "admin", "audit", "costs"])
+@pytest.mark.parametrize("page", ["overview", "voice", "scripts", "jobs", "admin", "audit", "costs"])
 def test_a_page_shown_again_asks_at_most_three_times(opened, counter: Counter, page: str):
     test = opened(page)
     assert len(again(test, counter)) <= GOAL
@@ -188,6 +188,22 @@ def test_what_a_job_cost_is_asked_once_and_only_when_opened(desk: World, shop, o
     assert read <= set(again(test, counter))
     assert len(again(test, counter)) <= GOAL
     assert not read & set(counter.asked)
+
+
+@pytest.mark.parametrize(
+    ("part", "asked"),
+    [("Write", ["select SavedAssistant", "select Job"]), ("Runs", ["select Listed"]),
+     ("Versions", ["select Listed", "select Version"]), ("Assistants", ["select SavedAssistant"])],
+)  # fmt: skip
+def test_scripts_are_asked_for_in_at_most_two_questions(desk: World, shop, open_page, counter: Counter, part, asked):
+    """Shown again, with an assistant and a version."""
+    writer, whose = uuid4(), {"account_id": shop[0], "profile_id": shop[1]}
+    models = dict.fromkeys(("prompt_generation", "prompt_analysis", "prompt_improvement"), "practice")
+    desk.insert("public.assistants", id=writer, name="Baker", models=models, **whose)
+    desk.insert("public.prompt_versions", id=uuid4(), assistant_id=writer, number=1, content="Fresh.",
+                content_hash="x", **whose)  # fmt: skip
+    test = open_page(shop[2], "scripts", slug(desk, shop[1]), script_part=part)
+    assert again(test, counter) == asked
 
 
 def test_another_text_is_priced_in_one_question(opened, counter: Counter):

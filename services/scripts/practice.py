@@ -1,0 +1,139 @@
+"""The practice writer: scripts by fixed rules. It is no AI, costs nothing and asks nobody, so all can be tried offline.
+
+The same request always gets the same answer. A draft takes the briefing's own sentences as they stand; what they lack
+is found by the review and mended by the improvement, as it would be with a model.
+"""
+
+import hashlib
+import struct
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from services.errors import InvalidInput
+from services.scripts import practice_rules as rules
+from services.scripts.phases import Draft, Improved, Material, Phase, Review
+from services.scripts.writer import NOTHING, Answer, Drawing, Order, Picture, Request, Units
+
+T = TypeVar("T", bound=BaseModel)
+
+MODEL = "practice"
+PLAINLY = "Practice: written by fixed rules, not by AI. Nobody is billed, nothing leaves this machine."
+PIXELS = 640  # of the longer side
+
+
+class Practice:
+    """A `Writer` without an outside. It fulfils the three phases of a script, whatever model they name, and draws."""
+
+    name = "practice"
+    label = "Practice writer (fixed rules, not AI: nobody is billed, nothing leaves this machine)"
+    paid_outside = False
+
+    def estimate(self, order: Order) -> Units:
+        if isinstance(order, Request):
+            _material(order)
+        return NOTHING
+
+    def write(self, request: Request[T]) -> Answer[T]:
+        started = time.monotonic()
+        material = _material(request)
+        answer = _BY_PHASE[material.phase](material)
+        parsed = request.answer_schema.model_validate(answer.model_dump())
+        text = answer.model_dump_json()
+        return Answer(parsed=parsed, text=text, **_served(text, time.monotonic() - started))
+
+    def draw(self, drawing: Drawing) -> Picture:
+        """Two colours that the prompt decides, one blending into the other."""
+        started = time.monotonic()
+        data = _blend(drawing.prompt, *_size(drawing.ratio))
+        return Picture(data=data, mime="image/png", **_served(drawing.prompt, time.monotonic() - started))
+
+
+def _material(request: Request[Any]) -> Material:
+    if not isinstance(request.material, Material):
+        raise InvalidInput("The practice writer can only write, review and improve scripts.", "model")
+    return request.material
+
+
+def _served(content: str, seconds: float) -> dict[str, Any]:
+    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
+    return {
+        "usage": NOTHING,
+        "finish": "done",
+        "sentence": PLAINLY,
+        "model_version": MODEL,
+        "billed_model": MODEL,
+        "response_id": f"practice-{digest[:16]}",
+        "seconds": seconds,
+    }
+
+
+# Phases -----------------------------------------------------------------------------------------------------------
+
+
+def _generate(material: Material) -> Draft:
+    lines = rules.lines_of(material.briefing)
+    chosen = rules.fitting(lines, material.assistant.max_characters)
+    script = " ".join([*rules.opening(material.assistant), *chosen])
+    notes = f"{PLAINLY} Taken from the briefing: {len(chosen)} of {len(lines)} sentences."
+    return Draft(title=rules.title(lines, material.assistant), script=script, notes=notes)
+
+
+def _analyse(material: Material) -> Review:
+    faults = rules.faults(material.script, material.assistant)
+    return Review(
+        score=max(100 - sum(fault.points for fault in faults), 0),
+        findings=[fault.finding for fault in faults],
+        language=material.assistant.language,
+    )
+
+
+def _improve(material: Material) -> Improved:
+    script, changes = rules.mended(material.script, material.assistant)
+    return Improved(script=script, changes=changes)
+
+
+_BY_PHASE: Mapping[Phase, Callable[[Material], BaseModel]] = {
+    "prompt_generation": _generate,
+    "prompt_analysis": _analyse,
+    "prompt_improvement": _improve,
+}
+
+
+# Pictures ---------------------------------------------------------------------------------------------------------
+
+
+class _Colour(NamedTuple):
+    red: int
+    green: int
+    blue: int
+
+
+def _size(ratio: str) -> tuple[int, int]:
+    wide, high = map(int, ratio.split(":"))
+    longer = max(wide, high)
+    return PIXELS * wide // longer, PIXELS * high // longer
+
+
+def _blend(prompt: str, width: int, height: int) -> bytes:
+    digest = hashlib.sha256(prompt.encode("utf-8", "replace")).digest()
+    top, bottom = _Colour(*digest[:3]), _Colour(*digest[3:6])
+    rows = (_mixed(top, bottom, row / height) for row in range(height))
+    return _png(width, height, b"".join(b"\0" + bytes(colour) * width for colour in rows))
+
+
+def _mixed(top: _Colour, bottom: _Colour, share: float) -> _Colour:
+    return _Colour(*(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True)))
+
+
+def _png(width: int, height: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # eight bits a colour, no transparency
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
