@@ -28,7 +28,7 @@ Calls = list[dict[str, Any]]
 NOBODY = {"account_id", "user_id", "created_by", "person_id", "changed_by", "granted_by", "asked_by", "scope_id"}
 GUARDED = ("accounts", "people", "members", "profiles", "profile_members", "prices", "quota_grants", "quota_changes")
 GUARDED += ("withdrawn_prices", "voice_services", "voices", "voice_rates", "model_pauses")
-GUARDED += ("alert_rules", "suspension_settings", "voice_services", "voices", "voice_rates", "model_pauses")
+GUARDED += ("alert_rules", "suspension_settings")
 
 
 # The town: two companies, and a demo ------------------------------------------------------------------------
@@ -145,18 +145,14 @@ def furnish(till: Till, name: str) -> Place:
         "public.pronunciations", id=uuid4(), account_id=till.account, profile_id=till.store, term=place.mark,
         say=place.mark,
     )  # fmt: skip
-    place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear}
-    place.things |= {"export": export(till, place)}
     place.things |= {"project": project, "clip": clip, "request": request, "unclear": unclear, "entry": booked}
-    place.things["coming price"] = coming_price(till)
+    place.things |= {"export": export(till, place), "coming price": coming_price(till)}
     alert = uuid4()
     world.insert(
         "public.alert_rules", id=alert, account_id=till.account, scope="store", target_id=till.store, amount_usd=9
     )
     place.secrets.add(str(alert))
-    place.things |= {"alert": alert, "project": project, "clip": clip, "request": request, "unclear": unclear}
-    place.things |= notices(till, place)
-    place.things |= notices(till, place) | script(till, place)
+    place.things |= {"alert": alert} | notices(till, place) | script(till, place)
     place.secrets |= {place.mark} | ids_of(world, till.store)
     place.things |= {"credential": credential(till, till.store, place.mark)}
     world.insert(
