@@ -111,7 +111,7 @@ class QuotaExceeded(AppError):
 
 
 class PriceMissing(AppError):
-    sentence = "This voice has no price in the price book, so it cannot be used. An admin can add one."
+    sentence = "It has no price in the price book, so it cannot be used. An admin can add one."
 
 
 class ModelPaused(AppError):
