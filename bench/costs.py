@@ -113,7 +113,7 @@ def rebuild(ledger: Ledger) -> None:
 
 
 def differing(ledger: Ledger) -> int:
-    """How many of the page's sums over twelve months are not, to the sixth decimal, what adding all entries up gives."""
+    """How many of the page's sums over a year are not, to the sixth decimal, what adding all entries up gives."""
     first, last = year()
     desk = Desk.model_validate(ledger.desk(first, last))
     cuts: dict[str, Sequence[Line | StoreLine | PersonLine]] = {
