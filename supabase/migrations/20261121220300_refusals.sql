@@ -92,9 +92,9 @@ begin
     end if;
     begin
         perform private.hold_for_job(v_job, gen_random_uuid());
-        raise exception using errcode = 'PT200';               -- tried only: undone
+        raise exception using errcode = 'UN000';               -- tried only: undone
     exception
-        when sqlstate 'PT200' then null;
+        when sqlstate 'UN000' then null;
         when sqlstate 'PT402' then
             get stacked diagnostics v_facts = pg_exception_detail;
             v_refusal := v_facts::jsonb || jsonb_build_object('at', private.utc_now());

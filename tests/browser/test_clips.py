@@ -140,6 +140,7 @@ def test_a_video_is_played_and_renamed(page: Page, app: App, files: dict[str, Pa
     expect(page).not_to_have_url(re.compile("clip="))
 
 
+@pytest.mark.full
 def test_deleted_it_is_brought_back_by_undo(page: Page, app: App, files: dict[str, Path]):
     open_clips(page, app)
     send(page, files["bread.png"].rename(files["bread.png"].with_name("oven.png")))
@@ -153,6 +154,7 @@ def test_deleted_it_is_brought_back_by_undo(page: Page, app: App, files: dict[st
     expect(page.get_by_text("Deleted the clip oven.")).to_have_count(0)
 
 
+@pytest.mark.full
 def test_filters_stay_in_the_address(page: Page, app: App):
     open_clips(page, app)
     search = page.get_by_label("Search")
@@ -186,6 +188,7 @@ def test_speech_goes_from_the_voice_page_onto_a_clip(page: Page, app: App, tmp_p
     assert "speech=" not in page.url
 
 
+@pytest.mark.full
 def test_a_cut_connection_is_said_and_sent_again(page: Page, app: App, tmp_path: Path):
     open_clips(page, app)
     picture(tmp_path / "cut.png", pattern(6, 320, 180))
@@ -197,6 +200,7 @@ def test_a_cut_connection_is_said_and_sent_again(page: Page, app: App, tmp_path:
     ready(page, "cut")
 
 
+@pytest.mark.full
 def test_an_upload_goes_on_while_another_page_is_looked_at(page: Page, app: App, tmp_path: Path):
     open_clips(page, app)
     picture(tmp_path / "later.png", pattern(9, 320, 180))

@@ -21,6 +21,7 @@ def enter(page: Page, app: App, role: str) -> None:
     heading(page, "Costs" if role == "Finance" else "All my stores")
 
 
+@pytest.mark.full
 def test_an_admin_sees_three_stores_and_months_of_costs(page: Page, app: App):
     enter(page, app, "Admin")
     expect(page.get_by_text("Stores, worst first")).to_be_visible()
@@ -58,6 +59,7 @@ def test_a_manager_hears_practice_premium_and_is_refused_at_the_limit(page: Page
     assert refused == 1
 
 
+@pytest.mark.full
 def test_finance_lands_on_costs_and_cannot_speak(page: Page, app: App):
     enter(page, app, "Finance")
     expect(page.get_by_test_id("stSidebarNav").get_by_role("link", name="Voice")).to_have_count(0)
@@ -102,6 +104,7 @@ def test_a_manager_posts_a_clip_for_practice(page: Page, app: App):
     expect(card.get_by_text("Postiz publishes it at its moment")).to_have_count(2, timeout=60_000)
 
 
+@pytest.mark.full
 def test_seen_as_somebody_else_with_one_click(page: Page, app: App):
     enter(page, app, "Admin")
     page.get_by_label("See it as").select_option(index=0)
@@ -109,6 +112,7 @@ def test_seen_as_somebody_else_with_one_click(page: Page, app: App):
     heading(page, "All my stores")
 
 
+@pytest.mark.full
 def test_the_admin_erases_it(page: Page, app: App):
     enter(page, app, "Admin")
     go(page, "Admin")

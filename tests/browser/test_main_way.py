@@ -58,6 +58,7 @@ def test_first_start_speak_hear_and_see_it_counted(page: Page, app: App):
     expect(page.get_by_text("Done in")).to_be_visible()
 
 
+@pytest.mark.full
 def test_store_and_range_stay_in_the_address(page: Page, app: App):
     create_company(page, app)
     heading(page, "All my stores")
@@ -70,6 +71,7 @@ def test_store_and_range_stay_in_the_address(page: Page, app: App):
     expect(page.get_by_text("Spent, 7 days")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_foreign_store_in_the_address_is_said(page: Page, app: App):
     create_company(page, app)
     heading(page, "All my stores")
@@ -92,6 +94,7 @@ def test_a_double_click_makes_one_job(page: Page, app: App):
     expect(page.get_by_text("Double clicks are paid once.")).to_have_count(1)
 
 
+@pytest.mark.full
 def test_a_session_that_ends_mid_form_keeps_the_text(page: Page, app: App):
     create_company(page, app)
     heading(page, "All my stores")
@@ -119,6 +122,7 @@ def expire_sessions(app: App) -> None:
     time.sleep(10.5)
 
 
+@pytest.mark.full
 def test_signing_out_ends_the_other_tab(page: Page, app: App):
     create_company(page, app)
     heading(page, "All my stores")
@@ -131,6 +135,7 @@ def test_signing_out_ends_the_other_tab(page: Page, app: App):
     expect(page.get_by_text("Your session has ended")).to_be_visible()
 
 
+@pytest.mark.full
 def test_the_first_admin_hands_a_manager_a_link_who_chooses_a_password(page: Page, app: App, browser: Browser):
     create_company(page, app)
     type_manager(page)
@@ -152,6 +157,7 @@ def test_the_first_admin_hands_a_manager_a_link_who_chooses_a_password(page: Pag
     visitor.context.close()
 
 
+@pytest.mark.full
 def test_after_a_kill_a_second_start_finds_everything(page: Page):
     with running_app() as app:
         create_company(page, app)
