@@ -64,6 +64,18 @@ class InvalidInput(AppError):
         self.field = field
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What a vendor's refusal or failure is here, with a sentence that quotes nothing of the vendor's."""
+
+    kind: type[AppError]
+    sentence: str
+    field: str | None = None  # the input that `InvalidInput` belongs to
+
+    def error(self) -> AppError:
+        return InvalidInput(self.sentence, self.field) if self.kind is InvalidInput else self.kind(self.sentence)
+
+
 class SignedOut(AppError):
     sentence = "Your session has ended. Sign in again; what you typed is still here."
 

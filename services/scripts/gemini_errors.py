@@ -4,7 +4,6 @@ The vendor's own wording is never shown: it may quote what was sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -17,23 +16,13 @@ from services.errors import (
     AnswerLost,
     AppError,
     InvalidInput,
+    Meaning,
     Overloaded,
     PermissionMissing,
     ProviderFailed,
     ProviderUnavailable,
     VendorBusy,
 )
-
-
-@dataclass(frozen=True)
-class Meaning:
-    kind: type[AppError]
-    sentence: str
-    field: str | None = None  # the input that `InvalidInput` belongs to
-
-    def error(self) -> AppError:
-        return InvalidInput(self.sentence, self.field) if self.kind is InvalidInput else self.kind(self.sentence)
-
 
 WRONG_KEY = Meaning(
     ProviderUnavailable, "Gemini does not accept the key any more. An admin can type a new one in the settings."

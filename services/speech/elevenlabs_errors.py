@@ -4,7 +4,6 @@ The vendor's own wording is never shown: it may quote what was sent.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,23 +13,13 @@ from services.errors import (
     AppError,
     Crowded,
     InvalidInput,
+    Meaning,
     Overloaded,
     PermissionMissing,
     ProviderFailed,
     ProviderUnavailable,
     VendorBusy,
 )
-
-
-@dataclass(frozen=True)
-class Meaning:
-    kind: type[AppError]
-    sentence: str
-    field: str | None = None  # the input that `InvalidInput` belongs to
-
-    def error(self) -> AppError:
-        return InvalidInput(self.sentence, self.field) if self.kind is InvalidInput else self.kind(self.sentence)
-
 
 WRONG_KEY = Meaning(
     ProviderUnavailable, "ElevenLabs does not accept the key. Set ELEVENLABS_API_KEY to a key that is in force."

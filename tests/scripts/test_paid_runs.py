@@ -127,6 +127,21 @@ def test_an_answer_that_is_no_use_is_booked_and_said(room: Newsroom, turn: Turn)
     room.assert_books_equal_the_bill()
 
 
+def test_killed_after_a_useless_answer_was_booked_it_buys_no_other_unasked(room: Newsroom) -> None:
+    room.fake.say(Turn("not JSON"))
+    run_id = room.order()
+    room.die_at("settled:1")
+    ended = room.finish(run_id)
+    (step,) = runs.steps(room.door, run_id)
+    assert (ended["status"], ended["error"]) == ("failed", step.error)
+    assert len(room.fake.bill) == 1
+    room.fake.say(*story())
+    queue.retry(room.door, run_id)
+    assert room.finish(run_id)["status"] == "completed"
+    assert len(room.fake.bill) == 5
+    room.assert_books_equal_the_bill()
+
+
 def test_a_run_that_cannot_pay_its_next_phase_keeps_what_it_has(room: Newsroom) -> None:
     room.fake.say(*story())
     run_id = room.order()
