@@ -27,6 +27,8 @@ KINDS = {
     "prepare_clip": "Clip",
     "put_speech": "Speech on a clip",
     "script": "Script",
+    "captions": "Captions",
+    "cover": "Cover",
     "channel_rules": "Networks' rules",
     "export_costs": "Export of costs",
     "export_ledger": "Scheduled export",

@@ -1,69 +1,89 @@
-"""Buying one phase of a run: intent and hold, call, settlement; the answer is kept on disk until the database has it.
+"""Buying one answer of a writer: intent and hold, call, settlement; it is kept on disk until the books have it.
 
 What is true of a call stands in the table `purchases`, as for passages of speech (docs/speech.md draws its states). The
 vendor has no list of what it answered: an answer that got lost is left to a person.
 """
 
+import base64
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from services import paid_calls
 from services.errors import AnswerLost, AppError, KeyChanged, ProviderFailed, PurchaseUnclear, StorageFull
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Postponed
 from services.logs import tag
+from services.media.door import Media
 from services.paid_calls import Caller
-from services.scripts import connect, phases
+from services.scripts import connect
 from services.scripts.connect import Access
-from services.scripts.phases import Phase
 from services.scripts.practice import MODEL as PRACTICE
 from services.scripts.practice import Practice
-from services.scripts.writer import Answer, Request
+from services.scripts.writer import Drawing, Order, Served
 from services.speech.bought import Purchase
 from services.speech.provider import Speech
 from services.speech.spool import Spool
 
 log = logging.getLogger(__name__)
 
-ROOM = 40_000  # characters of an answer, for which the spool takes 160 MB at most; see spool.ROOM_A_CHARACTER
+ROOM: dict[bool, int] = {  # bytes of the spool that an answer may need
+    False: 1 << 20,  # a text: the longest has a third of it
+    True: 24 << 20,  # a picture of at most 16 MiB, as base64
+}
 UNCLEAR = (
     "The writer's answer was lost, and nobody can tell whether it was billed. "
     "Buy it again, or let an admin decide first."
 )
 
-T = TypeVar("T", bound=BaseModel)
+
+@dataclass(frozen=True)
+class File:
+    """A file of an answer, and where it lies in the media store: a path that only this purchase's job has."""
+
+    path: str
+    data: bytes
 
 
-class Step(BaseModel):
-    """A phase's place in its run."""
+@dataclass(frozen=True)
+class Taken:
+    """What is stored of an answer: its `output`, or the sentence why it is no use, and a file that belongs to it."""
 
-    model_config = ConfigDict(frozen=True)
-
-    place: int
-    phase: Phase
-    round: int
+    output: dict[str, Any] | None
+    error: str | None = None
+    file: File | None = None
 
 
-def buy(context: Context, account_id: UUID, step: Step, request: Request[T]) -> None:
-    """Have the phase answered and stored with the run, bought at most once.
+@dataclass(frozen=True)
+class Call:
+    """A call to make. `begin` notes it and holds the most it may use, by kind of unit; `take` reads its answer."""
+
+    order: Order
+    begin: Callable[[dict[str, int]], Any]
+    take: Callable[[Any], Taken]
+
+
+def buy(context: Context, account_id: UUID, call: Call) -> None:
+    """Have the call answered and its answer stored, bought at most once.
 
     Raises `Postponed` while an answer may still be on its way, `PurchaseUnclear` when nobody can tell, `ProviderFailed`
-    for an answer that was billed and is no use, and whatever the writer raises when nothing was bought.
+    for an answer that was billed and is no use, `StorageFull` where its file finds no room (the spool keeps it), and
+    whatever the writer raises when nothing was bought.
     """
-    access = writer_for(context, account_id, request.model)
-    purchase = _begin(context, access, step, request)
+    access = writer_for(context, account_id, call.order.model)
+    purchase = _begin(access, call)
     spool = Spool(context.options.spool_folder)
     kept = spool.load(purchase.id)
     if kept is not None:
         _settle(context, spool, purchase.id, kept)
     elif purchase.state == "intent":
-        _call(context, spool, access, purchase, request)
+        _call(context, spool, access, purchase, call)
     elif purchase.state == "sent":
         _give_up(context, access, purchase)
     elif purchase.state == "unclear":
@@ -77,38 +97,35 @@ def writer_for(context: Context, account_id: UUID, model: str) -> Access:
     return connect.for_store(context.database, context.options, account_id, context.job.profile_id)
 
 
-def _begin(context: Context, access: Access, step: Step, request: Request[T]) -> Purchase:
-    asked = {"system": request.system, "prompt": request.prompt}
-    begun = context.write(
-        "begin_step",
-        p_step={**step.model_dump(), "model": request.model, "input": asked},
-        p_units=access.writer.estimate(request).priced(),
-    )
+def _begin(access: Access, call: Call) -> Purchase:
+    begun = call.begin(access.writer.estimate(call.order).priced())
     reached("intended")
     return Purchase.model_validate(begun)
 
 
-def _call(context: Context, spool: Spool, access: Access, purchase: Purchase, request: Request[T]) -> None:
-    writer = access.writer
+def _call(context: Context, spool: Spool, access: Access, purchase: Purchase, call: Call) -> None:
+    writer, order = access.writer, call.order
     caller = Caller(
         writer.name,
         writer.paid_outside,
         access.key_id,
-        lambda: writer_for(context, purchase.account_id, request.model).key_id,
+        lambda: writer_for(context, purchase.account_id, order.model).key_id,
     )
+
+    def ask() -> Served:
+        return writer.draw(order) if isinstance(order, Drawing) else writer.write(order)
+
     try:
-        with spool.reserved(purchase.id, ROOM if writer.paid_outside else 0):
-            answer = paid_calls.make(
-                context, purchase.id, caller, request.deadline_seconds, lambda: writer.write(request)
-            )
-            kept = _as_kept(answer)
+        with spool.reserved(purchase.id, ROOM[isinstance(order, Drawing)]):
+            answer = paid_calls.make(context, purchase.id, caller, order.deadline_seconds, ask)
+            kept = _as_kept(answer, call.take(answer))
             _keep(context, spool, purchase, kept)
             reached("spooled")
             _settle(context, spool, purchase.id, kept)
     except KeyChanged as exc:
         raise Postponed(0, "The account was changed; asking with the new key") from exc
     except AnswerLost as exc:
-        log.warning("%s: the answer of step %d was lost (%s)", context.job, purchase.place, exc)
+        log.warning("%s: the answer of call %d was lost (%s)", context.job, purchase.place, exc)
         raise _unclear(context, purchase) from exc
 
 
@@ -131,21 +148,18 @@ def _unclear(context: Context, purchase: Purchase) -> PurchaseUnclear:
 # Answers on disk and in the books ---------------------------------------------------------------------------------
 
 
-def _as_kept(answer: Answer[T]) -> Speech:
-    """What the spool keeps of an answer: what `settle_step` takes."""
-    output, error = None, None
-    try:
-        output = phases.taken(answer).model_dump(mode="json")
-    except ProviderFailed as exc:
-        error = str(exc)
+def _as_kept(answer: Served, taken: Taken) -> Speech:
+    """What the spool keeps of an answer: what `settle_call` takes, and its file."""
+    file = taken.file
     told = {
         "units": answer.usage.priced(),
-        "step": {
-            "output": output,
-            "error": error,
+        "answer": {
+            "output": taken.output,
+            "error": taken.error,
             "model_version": answer.model_version,
             "model_billed": answer.billed_model,
         },
+        "file": {"path": file.path, "data": base64.b64encode(file.data).decode()} if file else None,
     }
     total = Decimal(sum(answer.usage.priced().values()))
     return Speech(data=json.dumps(told).encode(), units=total, vendor_id=answer.response_id or None)
@@ -155,27 +169,44 @@ def _keep(context: Context, spool: Spool, purchase: Purchase, kept: Speech) -> N
     try:
         spool.keep(purchase.id, kept)
     except StorageFull:  # it is in memory still: the books may take it
-        log.exception("%s: the answer of step %d could not be spooled", context.job, purchase.place)
+        log.exception("%s: the answer of call %d could not be spooled", context.job, purchase.place)
 
 
 def _settle(context: Context, spool: Spool, purchase_id: UUID, kept: Speech) -> None:
-    cost = book(context.tell, purchase_id, kept)
+    cost = book(context.tell, context.media, purchase_id, kept)
     reached("settled")
     spool.drop(purchase_id)
     log.info("%s %s: %s tokens, $%s", tag(context.job.profile_id), context.job, kept.units, cost)
-    if error := json.loads(kept.data)["step"]["error"]:
+    if error := json.loads(kept.data)["answer"]["error"]:
         raise ProviderFailed(error)
 
 
-def book(tell: Callable[..., Any], purchase_id: UUID, kept: Speech) -> Decimal:
-    """Book a kept answer, once whoever asks; returns its cost in US dollars. `tell` calls the database."""
+def book(tell: Callable[..., Any], media: Media, purchase_id: UUID, kept: Speech) -> Decimal:
+    """Store a kept answer's file and book it, once whoever asks; returns its cost in US dollars.
+
+    `tell` calls the database. Raises `StorageFull` for a file that finds no room, after it was booked all the same.
+    """
     told = json.loads(kept.data)
+    full = _store(media, told["file"])
     try:
         cost = tell(
-            "settle_step", p_purchase_id=purchase_id, p_units=told["units"], p_vendor_id=kept.vendor_id,
-            p_step=told["step"],
+            "settle_call", p_purchase_id=purchase_id, p_units=told["units"], p_vendor_id=kept.vendor_id,
+            p_answer=told["answer"],
         )  # fmt: skip
     except AppError:
         log.error("The answer of purchase %s is not booked yet", purchase_id)
         raise
+    if full:
+        raise full
     return TypeAdapter(Decimal).validate_python(cost)
+
+
+def _store(media: Media, file: dict[str, str] | None) -> StorageFull | None:
+    if file is None:
+        return None
+    try:
+        media.write(file["path"], base64.b64decode(file["data"]))
+    except StorageFull as exc:
+        return exc
+    reached("filed")
+    return None

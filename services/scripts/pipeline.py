@@ -8,12 +8,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.errors import QuotaExceeded
+from services.errors import ProviderFailed, QuotaExceeded
 from services.jobs.context import Context
 from services.scripts import calls, phases
-from services.scripts.calls import Step
+from services.scripts.calls import Call, Taken
 from services.scripts.phases import Assistant, Draft, Improved, Phase, Review
-from services.scripts.writer import Request
+from services.scripts.writer import Answer, Request
 
 Because = Literal["target", "rounds", "limit"]
 SAID: dict[Phase, str] = {
@@ -21,6 +21,16 @@ SAID: dict[Phase, str] = {
     "prompt_analysis": "Judging the script",
     "prompt_improvement": "Improving the script",
 }
+
+
+class Step(BaseModel):
+    """A phase's place in its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: int
+    phase: Phase
+    round: int
 
 
 class Done(BaseModel):
@@ -75,7 +85,7 @@ def write(context: Context) -> None:
             break
         context.progress(_share(run), SAID[step.phase])
         try:
-            calls.buy(context, run.account_id, step, _request(run, step))
+            calls.buy(context, run.account_id, _as_call(context, step, _request(run, step)))
         except QuotaExceeded:
             if not run.steps:
                 raise
@@ -135,6 +145,19 @@ def _request(run: Run, step: Step) -> Request[Any]:
     if found is None or found.review is None:
         raise ValueError("an improvement follows an analysis")
     return phases.improvement(run.briefing, found.script, found.review, assistant)
+
+
+def _as_call(context: Context, step: Step, request: Request[Any]) -> Call:
+    asked = {"system": request.system, "prompt": request.prompt}
+    described = {**step.model_dump(), "model": request.model, "input": asked}
+    return Call(request, lambda units: context.write("begin_step", p_step=described, p_units=units), _take)
+
+
+def _take(answer: Answer[Any]) -> Taken:
+    try:
+        return Taken(phases.taken(answer).model_dump(mode="json"))
+    except ProviderFailed as exc:
+        return Taken(None, str(exc))
 
 
 def _share(run: Run) -> float:

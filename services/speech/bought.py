@@ -40,7 +40,7 @@ class Purchase(BaseModel):
     seconds_left: float | None
     rivals: bool = False
     key_id: UUID | None = None  # of the account that it was sent with; None: the environment's
-    step_id: UUID | None = None  # a phase of a script; None: a passage of speech
+    units_held: dict[str, int] | None = None  # of a call to a writer; None: a passage of speech
 
 
 @dataclass(frozen=True)

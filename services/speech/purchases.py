@@ -25,7 +25,7 @@ from services.speech import bought, registry
 from services.speech.bought import Purchase
 from services.speech.provider import Line, Recovers, Speech
 from services.speech.registry import Access
-from services.speech.spool import Spool
+from services.speech.spool import Spool, room_for
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _call(context: Context, spool: Spool, line: Line, purchase: Purchase) -> str
         speech = _speak(context, access, line, purchase)
         return _store(context, None, purchase, speech, recovered=False)
     try:
-        with spool.reserved(purchase.id, purchase.characters):
+        with spool.reserved(purchase.id, room_for(purchase.characters)):
             speech = _speak(context, access, line, purchase)
             _keep(context, spool, purchase, speech)
             reached("spooled")

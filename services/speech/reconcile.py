@@ -103,8 +103,8 @@ def _finish(database: Database, media: Media, spool: Spool, purchase_id: UUID) -
     if speech is None or found is None:
         return False
     purchase = Purchase.model_validate(found)
-    if purchase.step_id:
-        calls.book(database.call, purchase.id, speech)
+    if purchase.units_held is not None:
+        calls.book(database.call, media, purchase.id, speech)
         spool.drop(purchase_id)
         return True
     filed = bought.write(media, purchase, speech)

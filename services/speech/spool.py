@@ -34,6 +34,11 @@ _in_use: set[UUID] = set()  # purchases of this process under way: nobody else m
 _guard = threading.Lock()
 
 
+def room_for(characters: int) -> int:
+    """Bytes that speech of a text of that length may take."""
+    return LEAST_ROOM + characters * ROOM_A_CHARACTER
+
+
 class Spool:
     """The spool folder. Raises `StorageFull` where it cannot be written."""
 
@@ -41,12 +46,12 @@ class Spool:
         self._folder = folder
 
     @contextmanager
-    def reserved(self, purchase_id: UUID, characters: int) -> Iterator[None]:
-        """Hold room on the disk for an answer while the block runs; what was kept stays."""
+    def reserved(self, purchase_id: UUID, size: int) -> Iterator[None]:
+        """Hold room on the disk, in bytes, for an answer while the block runs; what was kept stays."""
         with _guard:
             _in_use.add(purchase_id)
         try:
-            self._reserve(purchase_id, LEAST_ROOM + characters * ROOM_A_CHARACTER)
+            self._reserve(purchase_id, size)
             yield
         finally:
             with suppress(OSError):

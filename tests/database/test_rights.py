@@ -191,7 +191,12 @@ def script(till: Till, place: Place) -> dict[str, UUID]:
     spent = f"0.{100_000 + len(till.world.rows('select id from public.pipeline_runs'))}"  # an amount of this run alone
     till.settle(place.things["request"], item(spent, run_id=str(run)), final=False)
     place.secrets.add(spent)
-    return {"assistant": assistant, "run": run, "version": version}
+    proposal = uuid4()
+    till.world.insert(
+        "public.proposals", id=proposal, kind="cover", project_id=place.things["project"], provider="practice",
+        wanted={"prompt": place.mark}, model="practice", **whose,
+    )  # fmt: skip
+    return {"assistant": assistant, "run": run, "version": version, "proposal": proposal}
 
 
 def post(till: Till, place: Place, state: str) -> UUID:
@@ -542,6 +547,14 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for run, assistant, project in (
             (uuid4(), aim.things["assistant"], None), (uuid4(), own.things["assistant"], aim.things["project"]),
             (aim.things["run"], own.things["assistant"], None))
+    ],
+    "proposal_quote": lambda own, aim: [{"p_profile_id": aim.store, "p_kind": "cover", "p_model": "practice"}],
+    "start_proposal": lambda own, aim: [
+        {"p_id": id_, "p_kind": "cover", "p_profile_id": store, "p_model": "practice", "p_wanted": {"prompt": "mine"},
+         "p_project_id": aim.things["project"], "p_clip_id": clip}
+        for id_, store, clip in (
+            (uuid4(), aim.store, None), (uuid4(), own.store, None), (uuid4(), own.store, aim.things["clip"]),
+            (aim.things["proposal"], own.store, None))
     ],
     "check_import": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim)}],
     "import_rows": lambda own, aim: [{"p_account_id": aim.account, "p_rows": imported(aim), "p_reason": "mine"}],

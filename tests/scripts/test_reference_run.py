@@ -38,8 +38,8 @@ def test_the_reference_run_comes_to_its_known_amounts(world: World, shop: Shop, 
         units = {"input_tokens": read, "output_tokens": written}
         purchase = context.write("begin_step", p_step=step, p_units=units)
         context.write("send_purchase", p_purchase_id=purchase["id"], p_seconds=Decimal(60), p_key_id=None)
-        context.tell("settle_step", p_purchase_id=purchase["id"], p_units=units, p_vendor_id=phase,
-                     p_step={"output": {"script": phase}, "model_version": MODEL, "model_billed": MODEL})  # fmt: skip
+        context.tell("settle_call", p_purchase_id=purchase["id"], p_units=units, p_vendor_id=phase,
+                     p_answer={"output": {"script": phase}, "model_version": MODEL, "model_billed": MODEL})  # fmt: skip
     context.finish("save_script", p_end={"title": "Bread", "content": "Fresh bread.", "score": "90", "rounds": 1,
                                          "because": "target"})  # fmt: skip
 

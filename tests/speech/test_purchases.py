@@ -16,7 +16,7 @@ from services.jobs.handlers import HANDLERS
 from services.speech import catalogue, decisions, generation, reconcile, registry
 from services.speech.bought import Purchase
 from services.speech.provider import Line
-from services.speech.spool import Spool
+from services.speech.spool import Spool, room_for
 from tests import kill
 from tests.fakes.elevenlabs import FakeElevenLabs
 from tests.speech import vendor
@@ -400,7 +400,7 @@ def test_an_answer_left_in_the_spool_is_booked_by_the_next_worker(world, shop, f
     context.write("send_purchase", p_purchase_id=purchase["id"], p_seconds=Decimal(60))
     kept = Spool(spool)
     identity = Purchase.model_validate(purchase).id
-    with kept.reserved(identity, len(LINE)):
+    with kept.reserved(identity, room_for(len(LINE))):
         speech = registry.provider("elevenlabs").synthesize(_line(), 5)
         kept.keep(identity, speech)
         assert kept.left_behind() == []
@@ -453,7 +453,7 @@ def test_one_bad_file_in_the_spool_keeps_no_other(world, shop, folder, fake, spo
     purchase = Purchase.model_validate(context.write("begin_purchase", p_place=0))
     context.write("send_purchase", p_purchase_id=purchase.id, p_seconds=Decimal(60))
     kept = Spool(spool)
-    with kept.reserved(purchase.id, len(LINE)):
+    with kept.reserved(purchase.id, room_for(len(LINE))):
         kept.keep(purchase.id, registry.provider("elevenlabs").synthesize(_line(), 5))
     (spool / "00000000-0000-0000-0000-000000000000.answer").write_bytes(b"torn")
     (spool / "notes.answer").write_text("not ours")
