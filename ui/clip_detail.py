@@ -81,6 +81,8 @@ def change(operator: Operator, clip: Clip, projects: list[Project]) -> None:
             st.rerun()
         if clip.ready:
             clip_cards.publish_link(clip)
+        st.page_link("../pages/scripts.py", label="Write a script", icon=":material/history_edu:",
+                     query_params={"clip": str(clip.id)})  # fmt: skip
         if st.button("Delete", key="clip_delete", icon=":material/delete:"):
             clip_actions.delete(operator, clip.name, clip.id)
 

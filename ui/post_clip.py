@@ -17,17 +17,17 @@ OFFERED = 100  # the newest ready clips; older ones are reached from the Clips p
 def choose(operator: Operator, store: Store, form: str, drafted: UUID | None) -> Clip | None:
     """None: there is none, or none is chosen."""
     offered = {clip.id: clip for clip in _offered(operator, store)}
-    for named in (drafted, _asked()):
-        if named and named not in offered and (clip := _named(operator, store, named)):
+    for wanted in (drafted, asked()):
+        if wanted and wanted not in offered and (clip := named(operator, store, wanted)):
             offered = {clip.id: clip, **offered}
     if not offered:
         st.info("No clip is ready yet. Add one on the Clips page.", icon=":material/movie:")
         st.page_link("../pages/clips.py", label="Clips", icon=":material/movie:")
         return None
-    first = drafted or _asked()
+    first = drafted or asked()
     ids = list(offered)
     picked = st.selectbox(
-        "Clip", ids, index=ids.index(first) if first in offered else None, format_func=lambda id_: _label(offered[id_]),
+        "Clip", ids, index=ids.index(first) if first in offered else None, format_func=lambda id_: label(offered[id_]),
         key=f"{form}_clip", persist_state="session", placeholder="Choose a clip",
     )  # fmt: skip
     if picked is None:
@@ -40,7 +40,7 @@ def _offered(operator: Operator, store: Store) -> list[Clip]:
     return clips.page(session.recently(operator, store), store.id, status="completed", limit=OFFERED)
 
 
-def _asked() -> UUID | None:
+def asked() -> UUID | None:
     """The clip that the address names."""
     try:
         return UUID(st.query_params.get("clip", ""))
@@ -48,7 +48,7 @@ def _asked() -> UUID | None:
         return None
 
 
-def _named(operator: Operator, store: Store, clip_id: UUID) -> Clip | None:
+def named(operator: Operator, store: Store, clip_id: UUID) -> Clip | None:
     """A clip that is older than those offered, or not ready; None where it is not this store's."""
     try:
         clip = clips.get(operator.database, clip_id)
@@ -63,7 +63,7 @@ def _named(operator: Operator, store: Store, clip_id: UUID) -> Clip | None:
     return clip
 
 
-def _label(clip: Clip) -> str:
+def label(clip: Clip) -> str:
     seconds = f" · {formats.seconds(clip.duration_seconds)}" if clip.duration_seconds else ""
     return f"{clip.name}{seconds}" + ("" if clip.ready else " (not ready yet)")
 

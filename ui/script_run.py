@@ -11,7 +11,17 @@ from services.jobs.queue import Job
 from services.profiles import Store
 from services.scripts import runs, versions
 from services.scripts.runs import Run, Step
-from ui import charts, formats, job_progress, script_address, script_charts, script_hand, script_watch, script_words
+from ui import (
+    charts,
+    formats,
+    job_progress,
+    script_address,
+    script_charts,
+    script_clip,
+    script_hand,
+    script_watch,
+    script_words,
+)
 from ui.script_address import ASSISTANT, RUN, RUNS, VERSION, VERSIONS
 from ui.session import Operator
 
@@ -27,6 +37,8 @@ def show(operator: Operator, store: Store, run_id: UUID) -> None:
         st.warning("The run in the address is not one of this store's.", icon=":material/link_off:")
         return
     _head(store, run)
+    if run.clip_id:
+        script_clip.link(operator, run.clip_id)
     job = _job(operator, run)
     if job:
         _live(operator, store, job)

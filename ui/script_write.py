@@ -1,6 +1,7 @@
 """Write a script: assistant, briefing, what the run may cost, and the start."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import streamlit as st
@@ -10,11 +11,18 @@ from services.profiles import Store
 from services.scripts import assistants, practice, runs
 from services.scripts.assistants import SavedAssistant
 from services.scripts.runs import Quote
-from ui import formats, forms, refusal, script_address, script_models, script_price, script_watch, session
+from ui import formats, forms, refusal, script_address, script_clip, script_models, script_price, script_watch, session
 from ui.script_address import ASSISTANT, ASSISTANTS, MODEL, NEW, RUN
 from ui.session import Operator
 
 FORM = "script"
+
+
+class Order(NamedTuple):
+    """What is to be written, and for which clip."""
+
+    briefing: str
+    clip_id: UUID | None
 
 
 def show(operator: Operator, store: Store) -> None:
@@ -44,6 +52,7 @@ def _compose(operator: Operator, store: Store, found: Sequence[SavedAssistant]) 
     if chosen is None:
         return
     script_models.warn(chosen.models.values())
+    clip_id = script_clip.choose(operator, store)
     able = _able(operator, store, chosen)
     typed = st.text_area(
         "Briefing", key=f"script_briefing_{store.id}", height=220, persist_state="session",
@@ -56,7 +65,7 @@ def _compose(operator: Operator, store: Store, found: Sequence[SavedAssistant]) 
         st.button("Write the script", key="script_start", type="primary", disabled=True, icon=":material/history_edu:")
         st.caption("Say what the script is about; what it may cost appears here before anything is bought.")
         return
-    _order(operator, store, chosen, briefing, able=able)
+    _order(operator, store, chosen, Order(briefing, clip_id), able=able)
 
 
 def _able(operator: Operator, store: Store, chosen: SavedAssistant) -> bool:
@@ -81,9 +90,9 @@ def _able(operator: Operator, store: Store, chosen: SavedAssistant) -> bool:
     return False
 
 
-def _order(operator: Operator, store: Store, chosen: SavedAssistant, briefing: str, *, able: bool) -> None:
+def _order(operator: Operator, store: Store, chosen: SavedAssistant, order: Order, *, able: bool) -> None:
     try:
-        quote = runs.quote(operator.database, chosen.id, briefing)
+        quote = runs.quote(operator.database, chosen.id, order.briefing)
     except PriceMissing:
         _no_price(operator)
         return
@@ -91,7 +100,7 @@ def _order(operator: Operator, store: Store, chosen: SavedAssistant, briefing: s
         st.error(str(exc), icon=":material/error:")
         return
     script_price.show(quote, chosen.max_rounds)
-    _start_button(operator, store, chosen, briefing, quote, able=able)
+    _start_button(operator, store, chosen, order, quote, able=able)
 
 
 def _no_price(operator: Operator) -> None:
@@ -102,7 +111,7 @@ def _no_price(operator: Operator) -> None:
 
 
 def _start_button(
-    operator: Operator, store: Store, chosen: SavedAssistant, briefing: str, quote: Quote, *, able: bool
+    operator: Operator, store: Store, chosen: SavedAssistant, order: Order, quote: Quote, *, able: bool
 ) -> None:
     clicked = st.button(
         f"Write the script · {script_price.at_most(quote.largest)}", key="script_start", type="primary",
@@ -117,13 +126,13 @@ def _start_button(
         st.info(f"The briefing changed: it now costs {script_price.at_most(quote.largest)}. Press again to start.",
                 icon=":material/sell:")  # fmt: skip
         return
-    _start(operator, store, chosen, briefing)
+    _start(operator, store, chosen, order)
 
 
-def _start(operator: Operator, store: Store, chosen: SavedAssistant, briefing: str) -> None:
-    run_id = _run_id(chosen, briefing)
+def _start(operator: Operator, store: Store, chosen: SavedAssistant, order: Order) -> None:
+    run_id = _run_id(chosen, order)
     try:
-        runs.start(operator.database, run_id, chosen.id, briefing)
+        runs.start(operator.database, run_id, chosen.id, order.briefing, clip_id=order.clip_id)
     except QuotaExceeded as exc:
         if exc.refusal is None:
             raise
@@ -139,9 +148,9 @@ def _start(operator: Operator, store: Store, chosen: SavedAssistant, briefing: s
     st.rerun()
 
 
-def _run_id(chosen: SavedAssistant, briefing: str) -> UUID:
+def _run_id(chosen: SavedAssistant, asked: Order) -> UUID:
     """One id an order, kept until it got through: after a lost answer the next click finds it used."""
-    order = (chosen.id, chosen.version, briefing)
+    order = (chosen.id, chosen.version, asked)
     known: tuple[object, UUID] | None = st.session_state.get("script_order")
     if known is None or known[0] != order:
         known = st.session_state["script_order"] = (order, uuid4())

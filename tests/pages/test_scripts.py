@@ -186,6 +186,20 @@ def test_from_a_briefing_to_a_version_to_voice(desk: World, shop: Shop, page: Pa
     assert test.text_area(key="voice_text").value == version.content
 
 
+def test_a_script_for_a_clip_is_filed_under_it(desk: World, shop: Shop, page: Page, work, writer: UUID) -> None:
+    clip = desk.clip(shop[1], desk.project(shop[1]), name="Rye")
+    desk.clip(shop[1], desk.project(shop[1]), name="Other")
+    test = page(clip=str(clip))
+    assert test.selectbox(key=f"script_clip_{shop[1]}").value == clip
+    test.text_area[0].input(BRIEFING).run()
+    press(test, "Write the script")
+    work(desk)
+    (run,) = desk.rows("select id, clip_id from public.pipeline_runs")
+    assert run["clip_id"] == clip
+    assert {row["clip_id"] for row in desk.rows("select clip_id from public.cost_entries")} == {clip}
+    assert "For the clip Rye" in [link.label for link in page("Runs", run=str(run["id"])).get("page_link")]
+
+
 def test_what_stood_in_voice_can_be_brought_back(
     desk: World, shop: Shop, work, open_page: Opened, writer: UUID
 ) -> None:
