@@ -9,9 +9,10 @@ import streamlit as st
 
 from services.errors import InvalidInput
 from services.profiles import Store
-from services.scripts import assistants, models, practice
+from services.scripts import assistants, models, practice, runs
 from services.scripts.assistants import SavedAssistant, Values
 from services.scripts.phases import PHASES, Assistant, PhaseModels
+from services.scripts.runs import AssistantCost
 from ui import formats, forms, script_address, script_fields, script_models, script_words, sections, session
 from ui.script_address import ASSISTANT, ASSISTANTS, MODEL, NEW, WRITE
 from ui.session import Operator
@@ -35,8 +36,9 @@ def show(operator: Operator, store: Store) -> None:
     if not known:
         st.info("Nobody writes for this store yet. A new assistant begins with a template or blank.",
                 icon=":material/history_edu:")  # fmt: skip
+    costs = runs.by_assistant(session.recently(operator, store), store.id)
     for one in known:
-        _card(operator, one)
+        _card(operator, store, one, costs.get(one.id))
     if archived:
         with st.expander(f"Archived assistants ({len(archived)})", icon=":material/inventory_2:"):
             for one in archived:
@@ -46,12 +48,14 @@ def show(operator: Operator, store: Store) -> None:
 # Cards ----------------------------------------------------------------------------------------------------------------
 
 
-def _card(operator: Operator, one: SavedAssistant) -> None:
+def _card(operator: Operator, store: Store, one: SavedAssistant, cost: AssistantCost | None) -> None:
     with st.container(border=True, key=f"job_assistant_{one.id}"):
         what, actions = st.columns([4, 4], vertical_alignment="center")
         with what:
             st.markdown(f"**{formats.plain(one.name)}** · {one.language}")
             st.caption(formats.plain(_facts(one)))
+            if cost:
+                st.caption(_cost(store, cost))
             script_models.warn(one.models.values())
         with actions, st.container(horizontal=True):
             st.button("Write", key=f"assistant_write_{one.id}", icon=":material/history_edu:",
@@ -68,6 +72,14 @@ def _facts(one: SavedAssistant) -> str:
     return (
         f"{tone}{', '.join(used)} · good from {one.target_score.normalize():f} points, at most {one.max_rounds} rounds "
         f"· at most {one.max_characters:,} characters"
+    )
+
+
+def _cost(store: Store, cost: AssistantCost) -> str:
+    each = " · ".join(f"{script_words.PHASES[phase]} {formats.usd(usd)}" for phase, usd in cost.averages.items())
+    return formats.plain(
+        f"{cost.runs:,} {'run' if cost.runs == 1 else 'runs'} for {formats.usd(cost.cost_usd)} in all · on average "
+        f"{each} · last {formats.moment(cost.last_activity, store.timezone)}"
     )
 
 

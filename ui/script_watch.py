@@ -107,7 +107,7 @@ def ended(run: Run) -> None:
     elif run.status == "cancelled":
         st.info(formats.plain(f"Cancelled. {charged}"), icon=":material/cancel:")
     elif run.status == "completed":
-        st.success(formats.plain(f"{script_words.ENDED.get(run.ended_because or '', 'Done.')} {charged}"),
+        st.success(formats.plain(f"{runs.BECAUSE.get(run.ended_because or '', 'Done.')} {charged}"),
                    icon=":material/check_circle:")  # fmt: skip
 
 

@@ -17,10 +17,6 @@ RUNS: Mapping[runs.Status, str] = {
 VERSIONS: Mapping[versions.Status, str] = {
     "draft": "Draft", "final": "Final", "deployed": "Deployed", "archived": "Archived",
 }  # fmt: skip
-ENDED: Mapping[str, str] = {
-    **runs.BECAUSE,
-    "worse": "The last improvement was no better; the best text was kept.",
-}
 
 
 def model(model_id: str) -> str:

@@ -197,6 +197,7 @@ def test_a_script_for_a_clip_is_filed_under_it(desk: World, shop: Shop, page: Pa
     (run,) = desk.rows("select id, clip_id from public.pipeline_runs")
     assert run["clip_id"] == clip
     assert {row["clip_id"] for row in desk.rows("select clip_id from public.cost_entries")} == {clip}
+    assert "1 run for $0.00 in all" in texts(page("Assistants")).replace("\\", "")
     assert "For the clip Rye" in [link.label for link in page("Runs", run=str(run["id"])).get("page_link")]
 
 
