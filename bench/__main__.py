@@ -3,7 +3,22 @@
 import sys
 from collections.abc import Callable
 
-from bench import audit, clips, costs, ingest, jobs, money, pages, publishing, reading, rest, speech, start, value
+from bench import (
+    audit,
+    clips,
+    costs,
+    ingest,
+    jobs,
+    money,
+    pages,
+    publishing,
+    reading,
+    rest,
+    scripts,
+    speech,
+    start,
+    value,
+)
 
 BENCHES: dict[str, Callable[[bool], None]] = {
     "money": money.run,
@@ -17,6 +32,7 @@ BENCHES: dict[str, Callable[[bool], None]] = {
     "jobs": jobs.run,
     "speech": speech.run,
     "publishing": publishing.run,
+    "scripts": scripts.run,
     "pages": pages.run,
     "rest": rest.run,
 }

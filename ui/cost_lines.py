@@ -10,7 +10,10 @@ from services.costs.entries import SYSTEM
 from ui import charts
 from ui.cost_filters import Only
 
-OPERATIONS = {"tts": "Text to speech"}
+OPERATIONS = {
+    "tts": "Text to speech", "prompt_generation": "Scripts: writing", "prompt_analysis": "Scripts: judging",
+    "prompt_improvement": "Scripts: improving", "clip_analysis": "Captions of clips", "cover_image": "Cover images",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import streamlit as st
 
+from services.costs.assistants import AssistantCost, of_assistants
 from services.errors import InvalidInput
 from services.profiles import Store
-from services.scripts import assistants, models, practice, runs
+from services.scripts import assistants, models, practice
 from services.scripts.assistants import SavedAssistant, Values
 from services.scripts.phases import PHASES, Assistant, PhaseModels
-from services.scripts.runs import AssistantCost
 from ui import formats, forms, script_address, script_fields, script_models, script_words, sections, session
 from ui.script_address import ASSISTANT, ASSISTANTS, MODEL, NEW, WRITE
 from ui.session import Operator
@@ -36,7 +36,7 @@ def show(operator: Operator, store: Store) -> None:
     if not known:
         st.info("Nobody writes for this store yet. A new assistant begins with a template or blank.",
                 icon=":material/history_edu:")  # fmt: skip
-    costs = runs.by_assistant(session.recently(operator, store), store.id)
+    costs = {cost.assistant_id: cost for cost in of_assistants(operator.database, operator.account_id, store.id)}
     for one in known:
         _card(operator, store, one, costs.get(one.id))
     if archived:
@@ -76,7 +76,11 @@ def _facts(one: SavedAssistant) -> str:
 
 
 def _cost(store: Store, cost: AssistantCost) -> str:
-    each = " · ".join(f"{script_words.PHASES[phase]} {formats.usd(usd)}" for phase, usd in cost.averages.items())
+    each = " · ".join(
+        f"{name} {formats.usd(cost.phases[phase].average)}"
+        for phase, name in script_words.PHASES.items()
+        if phase in cost.phases
+    )
     return formats.plain(
         f"{cost.runs:,} {'run' if cost.runs == 1 else 'runs'} for {formats.usd(cost.cost_usd)} in all · on average "
         f"{each} · last {formats.moment(cost.last_activity, store.timezone)}"

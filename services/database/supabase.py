@@ -46,12 +46,12 @@ IS_VALUES = {None: "null", True: "true", False: "false"}
 # Functions that only read: asked again after a lost answer. The database's catalogue is the measure (a test compares).
 READS = frozenset(
     {
-        "account_dashboard", "adoption", "alert_companies", "audit_choices", "audit_page", "channels_to_ask",
-        "check_import", "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page",
-        "copy_preview", "cost_entries_page", "cost_summary", "cost_value", "costs_desk", "credential_for",
-        "enabled_credentials", "examine", "explain_refusal", "export_file", "export_lines", "export_order",
-        "exports_desk", "jobs_desk", "key_account", "key_of_purchase", "known_media", "ledgers_due", "load_session",
-        "lost_purchases", "money_months", "money_trust", "month_lines", "monthly_cost", "my_stores",
+        "account_dashboard", "adoption", "alert_companies", "assistant_costs", "audit_choices", "audit_page",
+        "channels_to_ask", "check_import", "check_money", "check_quota", "checklist", "claimed_vendor_ids",
+        "clips_page", "copy_preview", "cost_entries_page", "cost_summary", "cost_value", "costs_desk",
+        "credential_for", "enabled_credentials", "examine", "explain_refusal", "export_file", "export_lines",
+        "export_order", "exports_desk", "jobs_desk", "key_account", "key_of_purchase", "known_media", "ledgers_due",
+        "load_session", "lost_purchases", "money_months", "money_trust", "month_lines", "monthly_cost", "my_stores",
         "notice_settings", "people_of", "practice_list", "price_preview", "profile_dashboard", "proposal_quote",
         "publish_desk", "publishing_outlook", "purchase", "refused_jobs", "schema_version", "script_quote",
         "sealed_credential", "sealed_otherwise", "similar_posts", "speech_quote", "speech_saved", "speech_spans",

@@ -131,29 +131,6 @@ class Breakdown(Row):
     cost_usd: Decimal
 
 
-class AssistantCost(Row):
-    """What an assistant's runs cost so far, as the ledger has it; `None`: no such phase was charged."""
-
-    table: ClassVar[str] = "v_costs_by_assistant"
-
-    assistant_id: UUID
-    runs: int
-    cost_usd: Decimal
-    average_generation_usd: Decimal | None
-    average_analysis_usd: Decimal | None
-    average_improvement_usd: Decimal | None
-    last_activity: datetime
-
-    @property
-    def averages(self) -> dict[Phase, Decimal]:
-        found: dict[Phase, Decimal | None] = {
-            "prompt_generation": self.average_generation_usd,
-            "prompt_analysis": self.average_analysis_usd,
-            "prompt_improvement": self.average_improvement_usd,
-        }
-        return {phase: usd for phase, usd in found.items() if usd is not None}
-
-
 def quote(database: Database, assistant_id: UUID, briefing: str) -> Quote:
     """Raises `NotFound`, `PriceMissing`."""
     answer = database.call("script_quote", p_assistant_id=assistant_id, p_briefing=briefing)
@@ -219,9 +196,3 @@ def steps(database: Database, run_id: UUID) -> list[Step]:
 def breakdown(database: Database, run_id: UUID) -> list[Breakdown]:
     """By phase."""
     return database.select(Breakdown, [("run_id", "eq", run_id)], order=[("phase", "asc")])
-
-
-def by_assistant(database: Database, profile_id: UUID) -> dict[UUID, AssistantCost]:
-    """Of a store's assistants that were charged for something."""
-    rows = database.select(AssistantCost, [("profile_id", "eq", profile_id)])
-    return {row.assistant_id: row for row in rows}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -547,6 +547,10 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for run, assistant, project in (
             (uuid4(), aim.things["assistant"], None), (uuid4(), own.things["assistant"], aim.things["project"]),
             (aim.things["run"], own.things["assistant"], None))
+    ],
+    "assistant_costs": lambda own, aim: [
+        {"p_account_id": aim.account, "p_profile_id": store, "p_from": date(2020, 1, 1), "p_to": date(2100, 1, 1)}
+        for store in (None, aim.store)
     ],
     "proposal_quote": lambda own, aim: [{"p_profile_id": aim.store, "p_kind": "cover", "p_model": "practice"}],
     "start_proposal": lambda own, aim: [

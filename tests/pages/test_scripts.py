@@ -186,7 +186,9 @@ def test_from_a_briefing_to_a_version_to_voice(desk: World, shop: Shop, page: Pa
     assert test.text_area(key="voice_text").value == version.content
 
 
-def test_a_script_for_a_clip_is_filed_under_it(desk: World, shop: Shop, page: Page, work, writer: UUID) -> None:
+def test_a_script_for_a_clip_is_filed_under_it(
+    desk: World, shop: Shop, page: Page, open_page: Opened, work, writer: UUID
+) -> None:
     clip = desk.clip(shop[1], desk.project(shop[1]), name="Rye")
     desk.clip(shop[1], desk.project(shop[1]), name="Other")
     test = page(clip=str(clip))
@@ -197,6 +199,8 @@ def test_a_script_for_a_clip_is_filed_under_it(desk: World, shop: Shop, page: Pa
     (run,) = desk.rows("select id, clip_id from public.pipeline_runs")
     assert run["clip_id"] == clip
     assert {row["clip_id"] for row in desk.rows("select clip_id from public.cost_entries")} == {clip}
+    finance = open_page(desk.person(shop[0], "finance"), "costs")
+    assert "Scripts by assistant" in [header.value for header in finance.header]
     assert "1 run for $0.00 in all" in texts(page("Assistants")).replace("\\", "")
     assert "For the clip Rye" in [link.label for link in page("Runs", run=str(run["id"])).get("page_link")]
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.costs.assistants import of_assistants
 from services.database.embedded import Server
 from services.errors import QuotaExceeded
 from services.jobs import queue
@@ -199,3 +200,13 @@ def test_parallel_runs_of_several_stores_never_mix(room: Newsroom) -> None:
         "select phase, sum(cost_usd) as usd from public.v_pipeline_cost_breakdown group by phase"
     )
     assert {row["phase"]: row["usd"] for row in breakdown} == totals
+    seen = {row["assistant_id"]: row for row in room.world.rows("select * from public.v_costs_by_assistant")}
+    summed = of_assistants(admin, room.account, None)
+    assert len(summed) == 50 == sum(line.runs for line in summed)
+    for line in summed:
+        view = seen[line.assistant_id]
+        assert (line.cost_usd, line.tokens, line.last_activity) == (
+            view["cost_usd"], view["input_tokens"] + view["output_tokens"], view["last_activity"],
+        )  # fmt: skip
+        assert line.phases["prompt_analysis"].average == view["average_analysis_usd"]
+    assert {line.profile_id for line in of_assistants(room.door, room.account, None)} == {room.store}

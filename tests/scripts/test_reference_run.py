@@ -6,6 +6,7 @@ At $15 and $75 a million tokens read and written. Source: requirements.md, M29.
 from decimal import Decimal
 from uuid import uuid4
 
+from services.costs.assistants import of_assistants
 from services.jobs.context import Claimed
 from services.media.folder import Folder
 from services.scripts import assistants, runs
@@ -57,6 +58,10 @@ def test_the_reference_run_comes_to_its_known_amounts(world: World, shop: Shop, 
         run.total_cost_usd,
         lines["prompt_analysis"].cost_usd,
     )
+    (line,) = of_assistants(shop.database, shop.account, shop.store)
+    assert (line.runs, line.cost_usd, line.phases["prompt_analysis"].average) == (
+        1, own["cost_usd"], own["average_analysis_usd"],
+    )  # fmt: skip
     (daily,) = world.rows("select * from public.v_daily_costs_by_account where account_id = %s", shop.account)
     assert (daily["runs"], daily["output_tokens"], daily["cost_usd"]) == (1, 11_374, run.total_cost_usd)
     assert world.money_differences() == []
