@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,13 +12,13 @@ from services.database.embedded import Server
 from services.errors import QuotaExceeded
 from services.jobs import queue
 from services.media.folder import Folder
-from services.scripts import runs, versions
+from services.scripts import models, runs, versions
 from services.speech import decisions
 from tests.builders import World
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_wire import Turn
 from tests.fakes.web import HANG_UP
-from tests.scripts.newsroom import Newsroom, cost, draft, story
+from tests.scripts.newsroom import MODEL, Newsroom, cost, draft, story
 
 PHASES = ["prompt_generation", "prompt_analysis", "prompt_improvement", "prompt_analysis"]
 KEPT = ["intended", "spooled", "settled"]  # before the call, or with its answer on disk or in the books
@@ -177,6 +177,47 @@ def test_a_run_is_cancelled_between_two_steps(room: Newsroom) -> None:
     queue.retry(room.door, run_id)
     assert room.finish(run_id)["status"] == "completed"
     assert len(room.fake.bill) == 4
+
+
+def stopped_after_its_draft(room: Newsroom, run_id: UUID, said: str) -> None:
+    """The run ends with this sentence, keeps what it paid for, and holds nothing."""
+    ended = room.finish(run_id)
+    assert ended["status"] == "failed"
+    assert said in ended["error"]
+    run = runs.get(room.door, run_id)
+    assert (run.status, run.total_cost_usd) == ("failed", cost(room.fake.bill[0]))
+    assert [step.status for step in runs.steps(room.door, run_id)][:1] == ["completed"]
+    assert room.world.value("select sum(held_usd) from public.cost_holds") == 0
+    assert len(room.fake.bill) == 1
+
+
+def retried_to_its_end(room: Newsroom, run_id: UUID) -> None:
+    """Without paying for the draft again."""
+    queue.retry(room.door, run_id)
+    assert room.finish(run_id)["status"] == "completed"
+    assert len(room.fake.bill) == 4
+    room.assert_books_equal_the_bill()
+
+
+def test_a_model_that_retires_in_the_middle_of_a_run(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.fake.say(*story())
+    run_id = room.order()
+    room.die_at("settled:1")
+    gone = models.BY_ID[MODEL].model_copy(update={"retires_on": models.today(), "successor": "gemini-3.7-flash"})
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "BY_ID", {**models.BY_ID, MODEL: gone})
+        stopped_after_its_draft(room, run_id, "Choose Gemini 3.7 Flash (gemini-3.7-flash) instead.")
+    retried_to_its_end(room, run_id)
+
+
+def test_a_key_that_is_revoked_between_two_phases(room: Newsroom) -> None:
+    room.fake.say(*story())
+    run_id = room.order()
+    room.die_at("settled:1")
+    room.fake.keys.clear()
+    stopped_after_its_draft(room, run_id, "Gemini does not accept the key any more.")
+    room.fake.keys.add(room.fake.key)
+    retried_to_its_end(room, run_id)
 
 
 def test_parallel_runs_of_several_stores_never_mix(room: Newsroom) -> None:
