@@ -42,7 +42,7 @@ def publishable(file: Path, facts: Facts, out: Path) -> Kind | None:
 def _jpeg_that_fits(frame: VideoFrame, facts: Facts) -> bytes:
     data = b""
     for longest, quantizer in SMALLER:
-        data = _jpeg(frame, facts, longest, quantizer)
+        data = jpeg(frame, facts, longest, quantizer)
         if len(data) <= LARGEST_FILE:
             break
     return data
@@ -54,7 +54,7 @@ def thumbnail(file: Path, facts: Facts) -> bytes | None:
         return None
     with opened(file, facts.kind) as container:
         frame = _telling(container, facts) if facts.media_type == "video" else next(_frames(container))
-        return _jpeg(frame, facts, THUMBNAIL, FINE)
+        return jpeg(frame, facts, THUMBNAIL, FINE)
 
 
 def _frames(container: InputContainer) -> Iterator[VideoFrame]:
@@ -69,9 +69,9 @@ def _telling(container: InputContainer, facts: Facts) -> VideoFrame:
     """The first frame near one of `PLACES` that is neither black nor flat, else the one with the most in it."""
     best, most, began = None, -1.0, time.monotonic()
     for frame in chain.from_iterable(_near(container, facts, place) for place in PLACES):
-        mean, deviation = _brightness(frame)
-        if mean > DARK and deviation > FLAT:
+        if shows_something(frame):
             return frame
+        deviation = _brightness(frame)[1]
         if deviation > most:
             best, most = frame, deviation
         if time.monotonic() - began > PATIENCE:
@@ -90,13 +90,19 @@ def _near(container: InputContainer, facts: Facts, place: float) -> Iterator[Vid
     yield from islice(pictures(container, stream), 0, FRAMES, EACH)
 
 
+def shows_something(frame: VideoFrame) -> bool:
+    """Whether it is neither black nor of one colour."""
+    mean, deviation = _brightness(frame)
+    return mean > DARK and deviation > FLAT
+
+
 def _brightness(frame: VideoFrame) -> tuple[float, float]:
     """Mean and deviation of a small grey copy."""
     grey = frame.reformat(64, 64, "gray").to_ndarray()
     return float(grey.mean()), float(grey.std())
 
 
-def _jpeg(frame: VideoFrame, facts: Facts, longest: int, quantizer: int) -> bytes:
+def jpeg(frame: VideoFrame, facts: Facts, longest: int, quantizer: int) -> bytes:
     """The frame upright, at most `longest` pixels a side, white where it is transparent, without a camera's notes."""
     size = stored(size_for(facts.width or 0, facts.height or 0, longest), facts.rotation)
     plain = on_white(frame, size) if has_alpha(frame) else frame

@@ -35,11 +35,15 @@ def beep(at, seconds, amplitude=0.3):
 def film(
     path, *, fmt="mp4", codec="libx264", sound_codec="aac", width=64, height=48, seconds=2.0, rate=25, sound=None,
     frames=None, times=None, pixels="yuv420p", options=None, sound_start=0.0,
+    encoder=None,
 ):  # fmt: skip
-    """A film of the test pattern with a tone; `sound` "none": without. `times`: of its frames in seconds."""
+    """A film of the test pattern with a tone; `sound` "none": without. `times`: of its frames in seconds.
+
+    `encoder`: options of the picture's.
+    """
     samples = tone(seconds) if sound is None else sound
     with av.open(str(path), "w", format=fmt, container_options=options or {}) as out:
-        picture = out.add_stream(codec, rate=rate, options={"threads": "1"})
+        picture = out.add_stream(codec, rate=rate, options={"threads": "1", **(encoder or {})})
         picture.width, picture.height, picture.pix_fmt = width, height, pixels
         picture.codec_context.time_base = Fraction(1, 1000)
         added = None
