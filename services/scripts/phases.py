@@ -171,17 +171,18 @@ def _request(material: Material, schema: type[T], task: str, **parts: str) -> Re
     return Request(
         model=model,
         system=_system(assistant),
-        prompt="\n\n".join([*(_wrapped(name, text) for name, text in parts.items()), task]),
+        prompt="\n\n".join([*(wrapped(name, text) for name, text in parts.items()), task]),
         answer_schema=schema,
         max_output_tokens=ROOM + (assistant.max_characters if schema is not Review else 0),
-        thinking=_thinking(assistant, model),
+        thinking=thinking_of(model, assistant.thinking),
         material=material,
     )
 
 
-def _thinking(assistant: Assistant, model: str) -> Thinking | None:
+def thinking_of(model: str, wanted: Thinking | None) -> Thinking | None:
+    """`wanted`, where the model has that level."""
     known = models.BY_ID.get(model)
-    return assistant.thinking if known and assistant.thinking in known.thinking else None
+    return wanted if known and wanted in known.thinking else None
 
 
 def _system(assistant: Assistant) -> str:
@@ -198,7 +199,7 @@ def _system(assistant: Assistant) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _wrapped(name: str, text: str) -> str:
+def wrapped(name: str, text: str) -> str:
     """The text between marks that do not occur in it: nothing inside can end it."""
     mark = f"{name}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:12]}"
     return f"<{mark}>\n{text}\n</{mark}>"

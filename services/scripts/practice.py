@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from services.errors import InvalidInput
+from services.scripts import captions, practice_captions
 from services.scripts import practice_rules as rules
 from services.scripts.phases import Draft, Improved, Material, Phase, Review
 from services.scripts.writer import NOTHING, Answer, Drawing, Order, Picture, Request, Units
@@ -26,7 +27,7 @@ PIXELS = 640  # of the longer side
 
 
 class Practice:
-    """A `Writer` without an outside. It fulfils the three phases of a script, whatever model they name, and draws."""
+    """A `Writer` without an outside. It fulfils the phases of a script and captions, whatever model they name; it draws."""
 
     name = "practice"
     label = "Practice writer (fixed rules, not AI: nobody is billed, nothing leaves this machine)"
@@ -39,8 +40,7 @@ class Practice:
 
     def write(self, request: Request[T]) -> Answer[T]:
         started = time.monotonic()
-        material = _material(request)
-        answer = _BY_PHASE[material.phase](material)
+        answer = _answered(_material(request))
         parsed = request.answer_schema.model_validate(answer.model_dump())
         text = answer.model_dump_json()
         return Answer(parsed=parsed, text=text, **_served(text, time.monotonic() - started))
@@ -52,10 +52,16 @@ class Practice:
         return Picture(data=data, mime="image/png", **_served(drawing.prompt, time.monotonic() - started))
 
 
-def _material(request: Request[Any]) -> Material:
-    if not isinstance(request.material, Material):
-        raise InvalidInput("The practice writer can only write, review and improve scripts.", "model")
+def _material(request: Request[Any]) -> Material | captions.Material:
+    if not isinstance(request.material, Material | captions.Material):
+        raise InvalidInput("The practice writer can only write, review and improve scripts, and captions.", "model")
     return request.material
+
+
+def _answered(material: Material | captions.Material) -> BaseModel:
+    if isinstance(material, captions.Material):
+        return practice_captions.written(material, PLAINLY)
+    return _BY_PHASE[material.phase](material)
 
 
 def _served(content: str, seconds: float) -> dict[str, Any]:
