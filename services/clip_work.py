@@ -32,7 +32,7 @@ def prepare(context: Context) -> None:
     """Read an uploaded file, make it what networks take, and draw its thumbnail."""
     clip = _ordered_clip(context)
     with workplace(context) as place:
-        file = _fetched(context, context.job.input["path"], place)
+        file = fetched(context, context.job.input["path"], place)
         facts = _facts(context, file)
         media = context.step("media", lambda: _publishable(context, clip, file, facts, place), _usable(context))
         context.progress(0.95, "Drawing the thumbnail")
@@ -76,14 +76,14 @@ def _ordered_speech(context: Context, clip: Clip) -> SpeechAsset:
 
 
 def _facts(context: Context, file: Path) -> Facts:
-    outcome = context.step("facts", lambda: asdict(reading.facts(file, _Teller(context, 0.0, 0.1, "Reading the file"))))
+    outcome = context.step("facts", lambda: asdict(reading.facts(file, Teller(context, 0.0, 0.1, "Reading the file"))))
     return Facts(**{**outcome, "kind": Kind(**outcome["kind"])})
 
 
 def _publishable(context: Context, clip: Clip, file: Path, facts: Facts, place: Path) -> Outcome:
     made = place / "publishable"
     with room():
-        kind = preparing.publishable(file, facts, made, _Teller(context, 0.1, 0.9, "Making it ready to publish"))
+        kind = preparing.publishable(file, facts, made, Teller(context, 0.1, 0.9, "Making it ready to publish"))
     if kind is None:
         return _outcome(context.job.input["path"], facts)
     return _stored(context, clip, made, kind)
@@ -101,13 +101,13 @@ def _thumbnail(context: Context, clip: Clip, file: Path, facts: Facts) -> Outcom
 
 def _spoken(context: Context, clip: Clip, speech: SpeechAsset, place: Path) -> Outcome:
     own = _own_media(context, clip, place)
-    facts = reading.facts(own, _Teller(context, 0.2, 0.25, "Reading the clip"))
-    voice = _fetched(context, speech.media_path, place)
+    facts = reading.facts(own, Teller(context, 0.2, 0.25, "Reading the clip"))
+    voice = fetched(context, speech.media_path, place)
     made = place / "spoken"
     with room():
         kind = speaking.put_speech(
             own, facts, voice, reading.facts(voice), context.job.input["mode"], made,
-            _Teller(context, 0.25, 0.9, "Putting the speech on the clip"),
+            Teller(context, 0.25, 0.9, "Putting the speech on the clip"),
         )  # fmt: skip
     return _stored(context, clip, made, kind)
 
@@ -115,13 +115,13 @@ def _spoken(context: Context, clip: Clip, speech: SpeechAsset, place: Path) -> O
 def _own_media(context: Context, clip: Clip, place: Path) -> Path:
     """The clip with its own sound; made anew from what was uploaded where speech is on it."""
     if clip.speech_id is None and clip.media_path is not None:
-        return _fetched(context, clip.media_path, place)
+        return fetched(context, clip.media_path, place)
     if clip.source_path is None:
         raise NotFound(SOURCE_GONE)
-    file, made = _fetched(context, clip.source_path, place), place / "own"
-    facts = reading.facts(file, _Teller(context, 0.0, 0.05, "Reading the file"))
+    file, made = fetched(context, clip.source_path, place), place / "own"
+    facts = reading.facts(file, Teller(context, 0.0, 0.05, "Reading the file"))
     with room():
-        kind = preparing.publishable(file, facts, made, _Teller(context, 0.05, 0.2, "Taking the old speech off"))
+        kind = preparing.publishable(file, facts, made, Teller(context, 0.05, 0.2, "Taking the old speech off"))
     return file if kind is None else made
 
 
@@ -195,7 +195,7 @@ def _path(context: Context, clip: Clip, folder: str, ending: str) -> str:
     return f"{folder}/{clip.account_id}/{clip.profile_id}/{clip.id}-{context.job.attempt_token}.{ending}"
 
 
-def _fetched(context: Context, path: str, place: Path) -> Path:
+def fetched(context: Context, path: str, place: Path) -> Path:
     """The file on this machine: where it lies, or a copy in `place`. Raises `NotFound`, `StorageFull`."""
     if isinstance(context.media, Folder):
         context.media.size(path)
@@ -206,7 +206,7 @@ def _fetched(context: Context, path: str, place: Path) -> Path:
     return copy
 
 
-class _Teller:
+class Teller:
     """Tells a part of a job's progress, and looks now and then whether to go on."""
 
     def __init__(self, context: Context, start: float, end: float, sentence: str) -> None:

@@ -28,6 +28,7 @@ HANDLERS: dict[str, Handler] = {
     "prepare_clip": _rare("services.clip_work", "prepare"),
     "put_speech": _rare("services.clip_work", "put_speech"),
     "script": _rare("services.scripts.pipeline", "write"),
+    "captions": _rare("services.scripts.caption_work", "propose"),
     "reconcile": reconcile.reconcile,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.errors import InvalidInput, ProviderFailed
 from services.publishing.lengths import weighted_length
 from services.publishing.networks import label
+from services.scripts.gemini_answers import OF_A_SCRIPT
 from services.scripts.language import written_in
 from services.scripts.phases import Text, pattern_of, thinking_of, wrapped
 from services.scripts.writer import Answer, Image, Request
 
-FRAMES = 8  # of a clip; the vendor counts 2,240 tokens for each at the most
+FRAMES = 12  # of a clip; the vendor counts 2,240 tokens for each at the most
 MOST_NETWORKS = 12
-# With so much, a request has at most the 30,000 tokens of input that are held for it: a token a byte, if need be.
+# With so much, a request has at most the 40,000 tokens of input that are held for it: a token a byte, if need be.
 LONGEST_TITLE = 200  # characters of a clip's or its project's name that are told
 LONGEST_TONE = 300
 LONGEST_BANNED = 1_000  # of all banned words together; an answer is checked for every one of them
@@ -89,13 +90,18 @@ class Proposal(BaseModel):
 
 
 class Proposals(BaseModel):
-    """`missing`: networks that the answer has no caption for."""
+    """What is kept of an answer. `missing`: networks that it has no caption for.
+
+    `frames` were looked at; `reused`: they were bought for another clip of the same film.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     shows: str
     proposals: tuple[Proposal, ...]
     missing: tuple[str, ...] = ()
+    frames: int = 0
+    reused: bool = False
 
 
 # Orders -----------------------------------------------------------------------------------------------------------
@@ -169,11 +175,11 @@ def _times(subject: Subject) -> str:
 # Checks -----------------------------------------------------------------------------------------------------------
 
 
-def taken(answer: Answer[Captions], wanted: Wanted) -> Proposals:
+def taken(answer: Answer[Captions], wanted: Wanted, frames: int = 0) -> Proposals:
     """What can be used of an answer, with notes on what was mended. Raises `ProviderFailed` where nothing can be; it
     was billed all the same."""
     if answer.parsed is None:
-        raise ProviderFailed(answer.sentence)
+        raise ProviderFailed(answer.sentence.replace(OF_A_SCRIPT, "Write the captions yourself."))
     found = _by_network(answer.parsed.captions, wanted)
     made = {network: _proposal(network, found[network], wanted) for network in wanted.limits if network in found}
     usable = tuple(one for one in made.values() if _says_something(one.text))
@@ -181,7 +187,7 @@ def taken(answer: Answer[Captions], wanted: Wanted) -> Proposals:
         raise ProviderFailed("The answer holds no caption for these networks. It was billed all the same. Try again.")
     known = {one.network for one in usable}
     missing = tuple(network for network in wanted.limits if network not in known)
-    return Proposals(shows=answer.parsed.shows, proposals=usable, missing=missing)
+    return Proposals(shows=answer.parsed.shows, proposals=usable, missing=missing, frames=frames)
 
 
 def _by_network(captions: Iterable[Caption], wanted: Wanted) -> dict[str, Caption]:

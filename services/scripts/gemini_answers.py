@@ -34,6 +34,7 @@ CUT = ("MAX_TOKENS", "CONTINUATION")
 BLOCKED = (*REASONS, "OTHER", "IMAGE_OTHER", "NO_IMAGE", "ESCALATION", "PUP_LIMITED_DISABLED")
 
 BILLED = "It was billed all the same."
+OF_A_SCRIPT = "Change the briefing or the instructions."  # what can be done about a block
 CUT_OFF = f"Gemini's answer was cut off: it reached the most tokens that were allowed. {BILLED}"
 UNREADABLE = f"Gemini's answer does not have the asked shape. {BILLED} Try again."
 UNFINISHED = f"Gemini ended its answer in an unusual way. {BILLED} Try again."
@@ -128,7 +129,7 @@ def _end(vendor: "GenerateContentResponse") -> End:
 
 def _blocked(what: str, reason: str) -> End:
     why = f": {REASONS[reason]}" if reason in REASONS else ""
-    return End("blocked", f"Gemini blocked {what}{why}. {BILLED} Change the briefing or the instructions.")
+    return End("blocked", f"Gemini blocked {what}{why}. {BILLED} {OF_A_SCRIPT}")
 
 
 def _candidate(vendor: "GenerateContentResponse") -> "Candidate | None":

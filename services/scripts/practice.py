@@ -27,7 +27,7 @@ PIXELS = 640  # of the longer side
 
 
 class Practice:
-    """A `Writer` without an outside. It fulfils the phases of a script and captions, whatever model they name; it draws."""
+    """A `Writer` without an outside. It fulfils scripts' phases and captions, whatever model they name, and draws."""
 
     name = "practice"
     label = "Practice writer (fixed rules, not AI: nobody is billed, nothing leaves this machine)"

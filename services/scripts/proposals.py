@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from services.database.door import Database, Filter, Row
 from services.errors import NotFound
 from services.jobs import queue
-from services.jobs.context import Context
+from services.jobs.context import Context, Postponed
 from services.profiles import Quota
 from services.scripts import calls
 from services.scripts.calls import Call, Taken
@@ -19,6 +19,8 @@ from services.scripts.writer import Order
 
 Kind = Literal["captions", "cover"]
 Status = Literal["running", "completed", "failed", "cancelled"]
+
+WAIT_SECONDS = 2.0  # until it is looked again whether the same film's proposal is there
 
 
 class Quote(BaseModel):
@@ -119,6 +121,17 @@ def find(
 def ordered(context: Context) -> Proposal:
     """The proposal that the job is about, as it is now."""
     return Proposal.model_validate(context.write("proposal_order"))
+
+
+def shared(context: Context, file_hash: str) -> bool:
+    """Whether the proposal has by now what was bought for the same film, model and wishes in its store before.
+
+    `file_hash`: the SHA-256 of the film. Raises `Postponed` while another proposal is about to buy it.
+    """
+    answer = context.write("share_proposal", p_file_hash=file_hash)
+    if answer == "wait":
+        raise Postponed(WAIT_SECONDS, "Waiting for the same film's captions, which somebody has just ordered")
+    return bool(answer == "shared")
 
 
 def buy(
