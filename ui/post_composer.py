@@ -14,7 +14,7 @@ from services.profiles import Store
 from services.publishing import networks, posts, rules
 from services.publishing.networks import Problem
 from services.publishing.posts import Desk, Draft, Outlook, PinnedChannel, Words
-from ui import formats, forms, post_account, post_clip, post_when, post_words, script_hand, session
+from ui import formats, forms, post_account, post_captions, post_clip, post_when, post_words, script_hand, session
 from ui.post_words import Editing
 from ui.session import Operator
 
@@ -34,6 +34,7 @@ def show(operator: Operator, store: Store, desk: Desk, outlook: Outlook) -> None
         st.info("Choose a clip and at least one channel to go on.", icon=":material/arrow_upward:")
         return
     live = rules.of_store(session.recently(operator, store), store.id)
+    post_captions.show(operator, store, editing, clip, chosen, live)
     said, problems = post_words.of_channels(editing, common, chosen, clip, live)
     st.subheader("When")
     wanted_at, valid = post_when.choose(editing.form, store, editing.draft.wanted_at if editing.draft else None)

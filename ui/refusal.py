@@ -23,6 +23,10 @@ SCRIPT_WAYS = (
     "Choose a cheaper model for the assistant's phases.",
     "Use a version that is there already: that costs nothing.",
 )
+CAPTION_WAYS = (
+    "Choose an assistant with a cheaper model.",
+    "Write the captions yourself: that costs nothing.",
+)
 LINES = ("Limit", "Spent", "Held by work under way", "This request", "Missing")
 
 
@@ -70,7 +74,7 @@ def of_job(operator: Operator, store: Store, job: Job, kept: int) -> None:
 
 def ways_of(job: Job) -> Sequence[str] | None:
     """What can be done about a job that is no speech."""
-    return SCRIPT_WAYS if job.kind == "script" else None
+    return {"script": SCRIPT_WAYS, "captions": CAPTION_WAYS}.get(job.kind)
 
 
 def open_card(job: Job) -> None:

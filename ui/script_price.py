@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import streamlit as st
 
+from services.profiles import Quota
 from services.scripts.runs import PhaseCost, Quote
 from ui import formats, script_words
 
@@ -18,7 +19,7 @@ def show(quote: Quote, rounds: int) -> None:
     with st.container(key="tiles_script_price"):
         st.metric("Typically", "free" if free else formats.usd(quote.typical), border=True)
         st.metric("At most", "free" if free else formats.usd_short(quote.largest), border=True)
-        st.metric("Month has left", _left(quote), border=True)
+        st.metric("Month has left", left(quote.store, quote.company), border=True)
     with st.expander("By phase", icon=":material/table_rows:"):
         st.dataframe([_row(cost, rounds) for cost in quote.phases], hide_index=True, alt="Cost of each phase")
         st.caption("US dollars for once. At most: the whole briefing read anew and the longest answer, at the prices "
@@ -32,9 +33,10 @@ def show(quote: Quote, rounds: int) -> None:
         st.warning("This brings the store to 90 % of its quota or more.", icon=":material/warning:")
 
 
-def _left(quote: Quote) -> str:
-    left = [quota.left for quota in (quote.store, quote.company) if quota.left is not None]
-    return formats.usd_left(min(left)) if left else "No limit"
+def left(*quotas: Quota) -> str:
+    """What the tightest of them has left."""
+    known = [quota.left for quota in quotas if quota.left is not None]
+    return formats.usd_left(min(known)) if known else "No limit"
 
 
 def _row(cost: PhaseCost, rounds: int) -> dict[str, str]:
