@@ -17,6 +17,7 @@ from services.scripts import assistants, captions, practice, proposals
 from services.scripts.assistants import SavedAssistant
 from services.scripts.captions import Wanted
 from services.scripts.proposals import Proposal, Quote
+from services.speech import bills
 from services.speech.bills import Spent
 from ui import formats, job_progress, post_proposals, refusal, script_address, script_models, script_price, session
 from ui.post_words import Editing
@@ -193,12 +194,23 @@ def _follow(operator: Operator, store: Store, current: Proposal) -> None:
         return [queue.get_job(operator.database, current.id)]
 
     def draw(job: Job) -> None:
-        job_progress.bar(job, Spent(booked=current.cost_usd))
         if job.open:
+            job_progress.bar(job, job_progress.NOTHING_SPENT)
             job_progress.cancel_button(operator, job)
-        elif job.status != "completed":
-            job_progress.retry_button(operator, job)
+        elif job_progress.is_lost(job):
+            _lost(operator, job, current)
         if error := job_progress.refused(job):
             refusal.show(operator, store, error, ways=refusal.CAPTION_WAYS, key=f"{KEY}_refusal")
 
     job_progress.live(operator, load(), load, draw, key=f"{KEY}_live")
+
+
+def _lost(operator: Operator, job: Job, current: Proposal) -> None:
+    """Ended without captions: what was charged all the same, and a way on."""
+    calls = bills.spent(operator.database, [job.id]).get(job.id, Spent())
+    spent = Spent(booked=current.cost_usd, open=calls.open)
+    job_progress.bar(job, spent)
+    if spent.undecided:
+        st.page_link("../pages/jobs.py", label="Decide it on the Jobs page", icon=":material/gavel:")
+    else:
+        job_progress.retry_button(operator, job)

@@ -7,9 +7,9 @@ import streamlit as st
 
 from services.publishing import networks
 from services.publishing.posts import PinnedChannel
+from services.scripts import practice
 from services.scripts.captions import Proposal as Caption
 from services.scripts.captions import Proposals
-from services.scripts.practice import PLAINLY
 from services.scripts.proposals import Proposal
 from ui import formats
 from ui.post_words import Editing
@@ -38,12 +38,13 @@ def show(editing: Editing, chosen: Sequence[PinnedChannel], proposal: Proposal) 
 
 def _told(kept: Proposals, proposal: Proposal) -> str:
     """What was seen, in how much, and what it cost."""
+    if proposal.model == practice.MODEL:
+        return practice.PLAINLY
     if kept.reused:
         cost = "Nothing was charged: captions of the same film were there already."
     else:
         cost = f"{formats.usd(proposal.cost_usd)} was charged." if proposal.cost_usd else "Nothing was charged."
-    seen = kept.shows if kept.shows == PLAINLY else f"Seen in {kept.frames} frames: {kept.shows}"
-    return f"{seen} {cost}"
+    return f"Seen in {kept.frames} frames: {kept.shows} {cost}"
 
 
 def _one(editing: Editing, channels: Sequence[PinnedChannel], one: Caption) -> None:
@@ -55,7 +56,7 @@ def _one(editing: Editing, channels: Sequence[PinnedChannel], one: Caption) -> N
     forms = [f"{editing.form}_{channel.channel}" for channel in channels]
     with st.container(horizontal=True):
         if all(_stands(form, one.text) for form in forms):
-            st.caption(f":material/check: In {label}'s words below")
+            st.caption(f":material/check: In {label}'s words below", width="content")
         else:
             st.button(f"Use for {label}", key=f"use_{one.network}_{editing.form}", icon=":material/input:",
                       on_click=_use, args=(forms, one.text))  # fmt: skip

@@ -1,6 +1,8 @@
 """The worker's part of captions: a clip's frames are taken, looked at by the store's writer, and captions kept."""
 
 import hashlib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from services.clip_work import Teller, fetched
 from services.clips import Clip, Project
 from services.database.door import Database
 from services.errors import Conflict, NotFound, ProviderFailed
-from services.jobs.context import Context
+from services.jobs.context import Context, Outcome
 from services.jobs.workplace import workplace
 from services.scripts import captions, proposals
 from services.scripts.calls import Taken
@@ -29,10 +31,9 @@ def propose(context: Context) -> None:
     if proposal.output is None:
         clip = _clip(context, proposal)
         with workplace(context) as place:
-            context.progress(0.02, "Fetching the clip")
-            film = fetched(context, clip.media_path or "", place)
-            if not proposals.shared(context, _hash(film)):
-                _buy(context, proposal, clip, film)
+            film = cache(lambda: _fetched(context, clip, place))
+            if not proposals.shared(context, _hash(context, clip, film)):
+                _buy(context, proposal, clip, film())
     proposals.finish(context)
 
 
@@ -45,9 +46,19 @@ def _clip(context: Context, proposal: Proposal) -> Clip:
     return clip
 
 
-def _hash(film: Path) -> str:
-    with film.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+def _fetched(context: Context, clip: Clip, place: Path) -> Path:
+    context.progress(0.02, "Fetching the clip")
+    return fetched(context, clip.media_path or "", place)
+
+
+def _hash(context: Context, clip: Clip, film: Callable[[], Path]) -> str:
+    """Of the clip's file, in hexadecimal. Kept, so that an order that waits reads it once."""
+
+    def read() -> Outcome:
+        with film().open("rb") as data:
+            return {"path": clip.media_path, "sha256": hashlib.file_digest(data, "sha256").hexdigest()}
+
+    return str(context.step("film", read, lambda known: bool(known["path"] == clip.media_path))["sha256"])
 
 
 def _buy(context: Context, proposal: Proposal, clip: Clip, film: Path) -> None:

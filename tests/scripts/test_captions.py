@@ -31,7 +31,7 @@ from tests import kill
 from tests.builders import World
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_wire import Turn
-from tests.fakes.web import HANG_UP
+from tests.fakes.web import HANG_UP, Reply
 from tests.scripts.newsroom import MODEL, Newsroom, cost
 from tests.video import files
 
@@ -331,22 +331,25 @@ def test_two_at_once_make_one_bill(desk: Desk) -> None:
 
 
 def test_who_waited_goes_on_where_the_first_fails(desk: Desk) -> None:
-    desk.room.fake.say(Turn("not JSON"), turn())
-    first = desk.order()
-    desk.room.die_at("intended:1")  # it has looked at the film and will buy
-    second = desk.order()
-    assert desk.work()["status"] == "pending"
-    assert "Waiting for the same film" in kill.job_row(desk.room.world, second)["message"]
-    assert desk.finish(first)["status"] == "failed"
+    first, second = desk.order(), desk.order()
+    waited = []
+
+    def meanwhile(reply: Reply) -> Reply:
+        waited.append(desk.work()["message"])
+        return reply
+
+    desk.room.fake.say(Turn("not JSON", lost=meanwhile), turn())
+    assert desk.work()["status"] == "failed"
+    assert ["Waiting for the same film" in message for message in waited] == [True]
     assert desk.finish(second)["status"] == "completed"
     queue.retry(desk.room.door, first)
     assert desk.finish(first)["status"] == "completed"
-    assert desk.get(first).output["reused"]
+    assert [desk.get(made).output["reused"] for made in (first, second)] == [True, False]
     assert len(desk.room.fake.bill) == 2
     desk.assert_books_equal_the_bill()
 
 
-@pytest.mark.parametrize("place", ["spooled", "settled"])
+@pytest.mark.parametrize("place", ["spooled", pytest.param("settled", marks=pytest.mark.full)])
 def test_a_killed_worker_pays_once(desk: Desk, place: str) -> None:
     desk.room.fake.say(turn())
     made = desk.order()
