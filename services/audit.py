@@ -41,6 +41,7 @@ WORDS = {
     "environment_adopted": "Took the environment's Postiz pair",
     "environment_withdrawn": "Uses the environment's Postiz pair no longer",
     "free_voices_over_quota_changed": "Changed whether free voices may go over the quota",
+    "history_imported": "Imported a folder of another program",
     "imported": "Imported a file",
     "invitation_accepted": "Accepted an invitation",
     "invitation_renewed": "Invited a person again",

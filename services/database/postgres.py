@@ -54,6 +54,7 @@ class Signature:
     read_only: bool
     returns_set: bool
     json_params: frozenset[str]
+    timeout: str | None  # its own, in the place of the role's; the cloud's REST layer heeds it, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,9 @@ class Postgres:
         values = {name: _adapt(value, name in signature.json_params) for name, value in params.items()}
         if signature.returns_set:
             query = sql.SQL("select * from {}({}) limit {}").format(target, arguments, ROW_CAP)
-            return self._run(query, values, read_only=signature.read_only)
+            return self._run(query, values, read_only=signature.read_only, timeout=signature.timeout)
         query = sql.SQL("select {}({}) as answer").format(target, arguments)
-        return self._run(query, values, read_only=signature.read_only)[0]["answer"]
+        return self._run(query, values, read_only=signature.read_only, timeout=signature.timeout)[0]["answer"]
 
     def select(
         self,
@@ -134,24 +135,27 @@ class Postgres:
         )
         return int(self._run(query, values)[0]["n"])
 
-    def _run(self, query: sql.Composed, values: Mapping[str, Any], *, read_only: bool = False) -> list[dict[str, Any]]:
+    def _run(
+        self, query: sql.Composed, values: Mapping[str, Any], *, read_only: bool = False, timeout: str | None = None
+    ) -> list[dict[str, Any]]:
+        settings = self._settings(read_only, timeout)
         return with_retries(
-            lambda: _translated(lambda: self._once(query, values, read_only)),
+            lambda: _translated(lambda: self._once(query, values, settings)),
             lambda error: _worth_another_try(error, read_only),
         )
 
-    def _once(self, query: sql.Composed, values: Mapping[str, Any], read_only: bool) -> list[dict[str, Any]]:
+    def _once(self, query: sql.Composed, values: Mapping[str, Any], settings: tuple[str, ...]) -> list[dict[str, Any]]:
         """Claims and statement in one round trip: a pipeline is one implicit transaction up to its end."""
         with self.pool.connection() as connection:
             with connection.pipeline():
-                connection.execute(CLAIMS, self._settings(read_only))
+                connection.execute(CLAIMS, settings)
                 cursor = connection.execute(query, values)
             return cursor.fetchall() if cursor.description else []
 
-    def _settings(self, read_only: bool) -> tuple[str, ...]:
+    def _settings(self, read_only: bool, timeout: str | None) -> tuple[str, ...]:
         headers = json.dumps({"x-forwarded-for": self.address}) if self.address else ""
         claims = json.dumps(self.claims) if self.claims else ""
-        timeout = STATEMENT_TIMEOUT[self.role]
+        timeout = timeout or STATEMENT_TIMEOUT[self.role]
         return self.role, claims, headers, timeout, LOCK_TIMEOUT, "on" if read_only else "off"
 
 
@@ -202,7 +206,8 @@ def _read_signature(pool: Pool, schema: str, function: str) -> Signature:
         row = connection.execute(
             "select p.provolatile <> 'v' as read_only, p.proretset, array(select a.name from unnest("
             "  p.proargnames[1:p.pronargs], p.proargtypes::oid[]) as a(name, type)"
-            "  where a.type = 'jsonb'::regtype) as json_params "
+            "  where a.type = 'jsonb'::regtype) as json_params, (select substr(c.setting, 19) "
+            "  from unnest(p.proconfig) as c(setting) where c.setting like 'statement_timeout=%%') as timeout "
             "from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace "
             "where n.nspname = %s and p.proname = %s",
             (schema, function),
@@ -210,7 +215,7 @@ def _read_signature(pool: Pool, schema: str, function: str) -> Signature:
     if row is None:
         log.error("no function %s.%s in the database", schema, function)
         raise SchemaMismatch()
-    return Signature(row["read_only"], row["proretset"], frozenset(row["json_params"]))
+    return Signature(row["read_only"], row["proretset"], frozenset(row["json_params"]), row["timeout"])
 
 
 def _adapt(value: Any, as_json: bool = False) -> Any:

@@ -57,6 +57,16 @@ READS = frozenset(
         "sealed_credential", "sealed_otherwise", "similar_posts", "speech_quote", "speech_saved", "speech_spans",
         "store_accounts", "store_work", "thousand_rows", "upload_target", "user_cost_events", "user_cost_summary",
         "vault_key", "voice_desk", "webhook_test",
+        "account_dashboard", "adoption", "alert_companies", "audit_choices", "audit_page", "channels_to_ask",
+        "check_import", "check_money", "check_quota", "checklist", "claimed_vendor_ids", "clips_page", "copy_preview",
+        "cost_entries_page", "cost_summary", "cost_value", "costs_desk", "credential_for", "enabled_credentials",
+        "examine", "explain_refusal", "export_file", "export_lines", "export_order", "exports_desk", "import_target",
+        "jobs_desk", "key_account", "key_of_purchase", "known_media", "ledgers_due", "load_session", "lost_purchases",
+        "money_months", "money_trust", "month_lines", "monthly_cost", "my_stores", "notice_settings", "people_of",
+        "practice_list", "price_preview", "profile_dashboard", "publish_desk", "publishing_outlook", "purchase",
+        "refused_jobs", "schema_version", "script_quote", "sealed_credential", "sealed_otherwise", "similar_posts",
+        "speech_quote", "speech_saved", "speech_spans", "store_accounts", "store_work", "thousand_rows",
+        "upload_target", "user_cost_events", "user_cost_summary", "vault_key", "voice_desk", "webhook_test",
     }
 )  # fmt: skip
 

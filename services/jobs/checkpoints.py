@@ -6,7 +6,7 @@ only. Places of a job: `claimed`, `step_saved`, `ended`; of each passage of spee
 `clip_made`, `clip_written`, `thumbnail_written`; of a notice's e-mail or webhook `delivery_claimed`, `handed_over`
 (e-mails only), `delivered`, `delivery_noted`; of a post `publish_claimed`, `media_uploaded`, `media_noted`,
 `send_intended`, `posts_created`, `posts_noted`, `listed`, `readings_saved`; of an export `lines_read` (each page),
-`export_stored`.
+`export_stored`; of an import `import_lines_sent` (each batch), `folder_taken`.
 """
 
 import os
