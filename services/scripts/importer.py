@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from pydantic import BaseModel, ConfigDict
-
 from services import logs
 from services.config import settings
 from services.database.connect import process_doors
@@ -29,31 +27,10 @@ from services.scripts import import_lines
 from services.scripts.import_files import LONGEST_LINE, Account, Note, account_folders, lines_of, read_account
 from services.scripts.import_lines import Line, Unfit
 from services.scripts.phases import PHASES
+from services.scripts.target import Store, Target
 
 BATCH = 2_000  # lines sent at once: half a megabyte
 TOO_LONG = f"This line has more than {LONGEST_LINE:,} bytes."
-
-
-class Store(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    id: UUID
-    code: str
-    slug: str
-    name: str
-    archived: bool
-
-
-class Target(BaseModel):
-    """Whose history it becomes, and to whom old rows are assigned."""
-
-    model_config = ConfigDict(frozen=True)
-
-    account_id: UUID
-    company: str
-    person_id: UUID
-    person: str
-    stores: list[Store]
 
 
 @dataclass
@@ -103,12 +80,7 @@ def take_all(
 def store_of(target: Target, account: Account, named: str | None) -> Store | None:
     """The store that was named for the folder, that its settings name, or that is called as it is; one and no other."""
     wanted = [named] if named else [account.store, account.name, account.title]
-    for name in filter(None, wanted):
-        for attribute in ("code", "slug", "name"):
-            found = [s for s in target.stores if not s.archived and getattr(s, attribute).lower() == name.lower()]
-            if len(found) == 1:
-                return found[0]
-    return None
+    return next(filter(None, map(target.store, filter(None, wanted))), None)
 
 
 def _homeless(account: Account) -> Taken:
@@ -131,7 +103,7 @@ class _Import:
         self._run = lru_cache(maxsize=1_000)(_run_id)
 
     def into(self, store: Store, dry_run: bool) -> Taken:
-        taken = Taken(self._account.name, f"{store.code} {store.name}")
+        taken = Taken(self._account.name, store.label)
         try:
             self._send(store)
             answer = self._database.call(
@@ -299,9 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.configure("error")
         with process_doors(settings()) as opened:
             database = opened.worker()
-            target = Target.model_validate(
-                database.call("import_target", p_company=given.company, p_email=given.person)
-            )
+            target = Target.find(database, given.company, given.person)
             done = _run(database, target, given, places)
     except AppError as exc:
         sys.stderr.write(f"{exc}\n")

@@ -367,6 +367,64 @@ begin
     return v_report;
 end $$;
 
+-- Runs from the command line ---------------------------------------------------------------------------------------------
+--
+-- Whoever has the worker's login may order in the name of a person. From here to the transaction's end that person acts: their
+-- rights of this moment decide, and their quota holds.
+
+create function private.act_in_store(p_person_id uuid, p_profile_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+    perform set_config('request.jwt.claims', jsonb_build_object('sub', p_person_id)::text, true);
+    if p_profile_id is null or p_profile_id not in (select private.my_profile_ids()) then
+        perform private.fail('PT403', format('%s may not work in this store.',
+            coalesce((select p.name from public.people p where p.id = p_person_id), 'The person')));
+    end if;
+end $$;
+
+create function private.script_quote_as(p_person_id uuid, p_profile_id uuid, p_assistant_id uuid, p_briefing text)
+returns jsonb language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.act_in_store(p_person_id, p_profile_id);
+    return private.script_quote(p_assistant_id, p_briefing);
+end $$;
+
+create function private.start_script_as(
+    p_person_id uuid, p_profile_id uuid, p_run_id uuid, p_assistant_id uuid, p_briefing text
+) returns uuid language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.act_in_store(p_person_id, p_profile_id);
+    return private.start_script(p_run_id, p_assistant_id, p_briefing, null, null, null);
+end $$;
+
+create function private.cancel_job_as(p_person_id uuid, p_profile_id uuid, p_job_id uuid) returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.act_in_store(p_person_id, p_profile_id);
+    return private.cancel_job(p_job_id);
+end $$;
+
+-- As claim_job, of one job; null where it cannot be had now.
+create function private.claim_this_job(p_job_id uuid, p_worker text, p_lease_seconds numeric) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    v_job public.jobs;
+begin
+    update public.jobs j
+    set status = 'running', attempt = j.attempt + 1, attempt_token = gen_random_uuid(), worker = p_worker,
+        lease_until = private.utc_now() + make_interval(secs => p_lease_seconds::double precision),
+        started_at = coalesce(j.started_at, private.utc_now()), message = 'Started'
+    where j.id = (select k.id from public.jobs k
+                  where k.id = p_job_id
+                    and ((k.status = 'pending' and k.run_after <= private.utc_now())
+                         or (k.status = 'running' and k.lease_until < private.utc_now()
+                             and k.cancel_requested_at is null and k.attempt < k.max_attempts))
+                  for no key update skip locked)
+    returning * into v_job;
+    return to_jsonb(v_job) || jsonb_build_object('steps', (
+        select coalesce(jsonb_object_agg(s.name, s.outcome), '{}') from public.job_steps s where s.job_id = v_job.id));
+end $$;
+
 -- The doors --------------------------------------------------------------------------------------------------------------
 
 create function public.import_target(p_company text, p_email text) returns jsonb
@@ -378,7 +436,22 @@ create function public.import_folder(
     p_import_id uuid, p_profile_id uuid, p_person_id uuid, p_folder jsonb, p_dry_run boolean
 ) returns jsonb language sql set search_path = '' set statement_timeout = '10min' set lock_timeout = '10min' as
     $$ select private.import_folder(p_import_id, p_profile_id, p_person_id, p_folder, p_dry_run) $$;
+create function public.script_quote_as(p_person_id uuid, p_profile_id uuid, p_assistant_id uuid, p_briefing text)
+returns jsonb language sql set search_path = '' as
+    $$ select private.script_quote_as(p_person_id, p_profile_id, p_assistant_id, p_briefing) $$;
+create function public.start_script_as(
+    p_person_id uuid, p_profile_id uuid, p_run_id uuid, p_assistant_id uuid, p_briefing text
+) returns uuid language sql set search_path = '' as
+    $$ select private.start_script_as(p_person_id, p_profile_id, p_run_id, p_assistant_id, p_briefing) $$;
+create function public.cancel_job_as(p_person_id uuid, p_profile_id uuid, p_job_id uuid) returns text
+language sql set search_path = '' as $$ select private.cancel_job_as(p_person_id, p_profile_id, p_job_id) $$;
+create function public.claim_this_job(p_job_id uuid, p_worker text, p_lease_seconds numeric) returns jsonb
+language sql set search_path = '' as $$ select private.claim_this_job(p_job_id, p_worker, p_lease_seconds) $$;
 grant execute on function
+    public.script_quote_as(uuid, uuid, uuid, text), private.script_quote_as(uuid, uuid, uuid, text),
+    public.start_script_as(uuid, uuid, uuid, uuid, text), private.start_script_as(uuid, uuid, uuid, uuid, text),
+    public.cancel_job_as(uuid, uuid, uuid), private.cancel_job_as(uuid, uuid, uuid),
+    public.claim_this_job(uuid, text, numeric), private.claim_this_job(uuid, text, numeric),
     public.import_target(text, text), private.import_target(text, text),
     public.send_import_lines(uuid, uuid, jsonb), private.send_import_lines(uuid, uuid, jsonb),
     public.import_folder(uuid, uuid, uuid, jsonb, boolean), private.import_folder(uuid, uuid, uuid, jsonb, boolean)

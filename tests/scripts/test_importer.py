@@ -19,7 +19,8 @@ from services.database import connect
 from services.database.embedded import Server
 from services.database.postgres import Postgres
 from services.scripts import import_lines, importer, runs, versions
-from services.scripts.importer import Taken, Target
+from services.scripts.importer import Taken
+from services.scripts.target import Target
 from tests import kill
 from tests.builders import World, installed
 from tests.jobs.fixtures import Shop
@@ -42,7 +43,7 @@ class Desk:
     @property
     def target(self) -> Target:
         company = self.world.value("select slug from public.accounts where id = %s", self.shop.account)
-        return Target.model_validate(self.worker.call("import_target", p_company=company, p_email=self.email))
+        return Target.find(self.worker, company, self.email)
 
     @property
     def email(self) -> str:
