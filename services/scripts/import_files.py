@@ -15,8 +15,9 @@ from typing import Any
 
 from services.errors import InvalidInput
 from services.scripts import assistants
-from services.scripts.import_lines import Said, Unfit, first, moment, number, parsed, snake, text, whole
+from services.scripts.import_lines import LONGEST_NAME, Said, Unfit, first, moment, number, parsed, snake, text, whole
 from services.scripts.phases import HUNDREDTH, Assistant, PhaseModels
+from services.speech.checks import without_controls
 
 MOST_BYTES = 1_000_000  # of a file of settings or a text
 LONGEST_LINE = 100_000  # bytes of a log's line
@@ -72,7 +73,8 @@ class Account:
     def has(self, external_id: str) -> None:
         """See that there is an assistant of this id, if only by its name."""
         if external_id not in self.assistants:
-            self.assistants[external_id] = _values(external_id, self.title or external_id, Assistant(name="-"))
+            name = self.title if self.title and external_id == self.name else external_id
+            self.assistants[external_id] = _values(external_id, Assistant(name=name[:LONGEST_NAME]))
 
 
 def account_folders(root: Path) -> tuple[list[Path], list[Note]]:
@@ -132,7 +134,11 @@ def lines_of(path: Path) -> Iterator[bytes | None]:
 
 def _files(folder: Path, account: Account) -> Iterator[tuple[str, Path]]:
     """The account's ordinary files by their path within it, in order. Links are followed to files within it only."""
-    for place, folders, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        account.note(_relative(Path(error.filename), folder), f"It cannot be read: {error.strerror}.")
+
+    for place, folders, names in os.walk(folder, onerror=unreadable):
         here = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith(("_", ".")))
         for name in [name for name in folders if (here / name).is_symlink()]:
@@ -210,8 +216,8 @@ def _read_assistant(account: Account, owner: str, name: str, path: Path) -> None
     except Unfit as exc:
         account.note(name, f"{exc} The assistant begins with Clipdesk's own values.", lost=False)
         return
-    given = {ours: first(said, *theirs) for ours, theirs in FIELDS.items()}
-    values = {"name": owner, **{ours: value for ours, value in given.items() if value is not None}}
+    given = {ours: _tidy(ours, first(said, *theirs)) for ours, theirs in FIELDS.items()}
+    values = {"name": owner[:LONGEST_NAME], **{ours: value for ours, value in given.items() if value}}
     model = said.get("model")
     if isinstance(model, str):
         values["models"] = PhaseModels(prompt_generation=model, prompt_analysis=model, prompt_improvement=model)
@@ -220,7 +226,20 @@ def _read_assistant(account: Account, owner: str, name: str, path: Path) -> None
     if template is not None and not (isinstance(template, str) and "{content}" in template and len(template) <= 20_000):
         account.note(name, "Its template does not hold {content}; versions go out as they stand.", lost=False)
         template = ""
-    account.assistants[owner] = _values(owner, assistant.name, assistant, str(template or ""))
+    account.assistants[owner] = _values(owner, assistant, without_controls(str(template or "")))
+
+
+def _tidy(field: str, value: Any) -> Any:
+    """Texts without what no database keeps; the language as its tag is written."""
+    if isinstance(value, list):
+        return [_tidy("", one) for one in value]
+    if not isinstance(value, str):
+        return value
+    tidy = without_controls(value).strip()
+    if field == "language":
+        head, mark, rest = tidy.partition("-")
+        return f"{head.lower()}{mark}{rest}"
+    return " ".join(tidy.split()) if field == "name" else tidy
 
 
 def _accepted(account: Account, name: str, values: dict[str, Any]) -> Assistant:
@@ -234,9 +253,8 @@ def _accepted(account: Account, name: str, values: dict[str, Any]) -> Assistant:
             values.setdefault("name", "Imported")
 
 
-def _values(external_id: str, name: str, assistant: Assistant, template: str = "") -> dict[str, Any]:
-    told = assistant.model_copy(update={"name": name}).model_dump(mode="json")
-    return {**told, "external_id": external_id, "template": template}
+def _values(external_id: str, assistant: Assistant, template: str = "") -> dict[str, Any]:
+    return {**assistant.model_dump(mode="json"), "external_id": external_id, "template": template}
 
 
 # Versions -------------------------------------------------------------------------------------------------------------

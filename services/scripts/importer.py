@@ -276,6 +276,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AppError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What was told is there; of the folder under way nothing is.\n")
+        return 1
     return 1 if any(note.lost for taken in done for note in taken.notes) else 0
 
 

@@ -56,6 +56,8 @@ create function public.fails(p_state text, p_message text, p_detail text) return
     $$ begin raise exception '%', p_message using errcode = p_state, detail = p_detail; end $$;
 create function public.naps(p_seconds double precision) returns void language sql stable as
     $$ select pg_sleep(p_seconds) $$;
+create function public.naps_in_peace() returns void language sql stable set statement_timeout = '1min' as
+    $$ select pg_sleep(0.2) $$;
 create function public.backend() returns integer language sql stable as $$ select pg_backend_pid() $$;
 create function public.reads_when_free() returns integer language plpgsql stable as
     $$ begin perform pg_advisory_xact_lock_shared(77); return 7; end $$;

@@ -611,6 +611,16 @@ def test_role_claims_and_address_reach_the_database(local: World, person: UUID) 
     assert local.doors.anonymous().call("who") == {"id": None, "role": "anon", "address": None}
 
 
+def test_a_function_with_a_time_out_of_its_own_may_take_it(
+    local: World, person: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres.STATEMENT_TIMEOUT, "authenticated", "50ms")
+    door = local.doors.person(person)
+    assert door.call("naps_in_peace") is None
+    with pytest.raises(TimedOut):
+        door.call("naps", p_seconds=30)
+
+
 def test_after_a_call_the_connection_has_no_claims(local: World, person: UUID) -> None:
     doors = Doors(postgres.open_pool(local.doors.app_pool.conninfo, 1), None)
     try:

@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from services.config import ROOT
 from services.database import connect
 from services.database.embedded import Server
 from services.database.postgres import Postgres
+from services.database.supabase import Supabase
 from services.scripts import import_lines, importer, runs, versions
 from services.scripts.importer import Taken
 from services.scripts.target import Target
 from tests import kill
 from tests.builders import World, installed
+from tests.cloud import fake_cloud
 from tests.jobs.fixtures import Shop
 from tests.scripts.archive import OLDER, archive, call, log, run, text
 
@@ -166,6 +169,17 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(desk: Desk, tmp_path: Path
     tried = desk.take(root, dry_run=True)
     assert desk.everything() == before
     assert tried == desk.take(root)
+
+
+def test_over_rest_it_is_the_same(desk: Desk, server: Server, world: World, tmp_path: Path) -> None:
+    root = archive(tmp_path)
+    with fake_cloud(server, world.admin.info.dbname) as project, httpx.Client() as http:
+        desk.worker = Supabase(url=project.url, key=project.stack.secret_key, http=http)
+        tried, taken, again = desk.take(root, dry_run=True), desk.take(root), desk.take(root)
+    desk.worker = world.as_worker()
+    assert tried == taken
+    assert (taken[0].entries, taken[0].usd, again[0].entries_again) == (4, str(TOTAL), 4)
+    assert desk.differences() == 0
 
 
 # Who and where --------------------------------------------------------------------------------------------------------
@@ -313,12 +327,14 @@ def test_links_and_strange_files_lead_nowhere(desk: Desk, tmp_path: Path) -> Non
 
 
 def test_an_assistant_that_clipdesk_would_refuse_begins_with_its_own_values(desk: Desk, tmp_path: Path) -> None:
-    settings = {"name": "Bo", "language": "no such language", "target_score": 400, "model": "gpt-2", "tone": "dry"}
+    settings = {"name": "Bo\n", "language": "no such language", "target_score": 400, "model": "gpt-2",
+                "tone": "dry\x00", "bannedWords": ["cheap", "\ud800"]}  # fmt: skip
     text(tmp_path / "quay" / "assistants" / "bo" / "v1.md", "Hello.")
     (tmp_path / "quay" / "assistants" / "bo" / "assistant.json").write_text(json.dumps(settings))
     (taken,) = desk.take(tmp_path)
     (row,) = desk.rows("assistants")
     assert (row["name"], row["tone"], row["language"], row["target_score"]) == ("Bo", "dry", "en", 85)
+    assert row["banned_words"] == ["cheap"]
     assert len(taken.notes) == 3
 
 
