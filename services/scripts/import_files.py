@@ -289,10 +289,10 @@ def _told(account: Account, meta: Path | None, name: str, path: Path, content: s
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     kept: dict[str, Any] = {
         "title": _title(content), "score": None, "iterations": 0, "status": "draft", "notes": "", "run": None,
-        "briefing_hash": None, "injection_path": None, "created_at": min(written, now), "deployed_at": None,
+        "briefing_hash": None, "injection_path": None, "created_at": None, "deployed_at": None,
     }  # fmt: skip
-    for ours, value in _usable(account, name, said, now):
-        kept[ours] = value
+    kept |= dict(_usable(account, name, said, now))
+    kept["created_at"] = kept["created_at"] or min(filter(None, (written, kept["deployed_at"], now)))
     return kept
 
 

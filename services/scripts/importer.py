@@ -51,10 +51,9 @@ class Taken:
     def sentence(self) -> str:
         if self.store is None:
             return "nothing was taken"
-        new = f"{self.entries:,} costs (${Decimal(self.usd):,}), {self.runs:,} runs, {self.versions:,} versions, "
-        return f"{new}{self.assistants:,} assistants; there already: {self.entries_again:,} costs, " + (
-            f"{self.versions_again:,} versions"
-        )
+        new = f"costs {self.entries:,} (${Decimal(self.usd):,}), runs {self.runs:,}, versions {self.versions:,}"
+        there = f"costs {self.entries_again:,}, versions {self.versions_again:,}"
+        return f"{new}, assistants {self.assistants:,}; there already: {there}"
 
 
 def take_all(

@@ -157,7 +157,7 @@ def _outcome(order: Order, run: Run, output: Path | None) -> int:
         _say(f"{run.status.capitalize()}: {total}. {run.error or 'There is no text.'}")
         return 1
     version = versions.get(order.database, run.version_id)
-    score = "" if version.final_score is None else f", score {version.final_score:g}"
+    score = "" if version.final_score is None else f", score {version.final_score.normalize():f}"
     _say(f"{version.name} “{version.title}”{score}: {total}. {runs.BECAUSE.get(run.ended_because or '', '')}")
     _write(version.content, output)
     return 0

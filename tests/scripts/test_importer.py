@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ from services.scripts import import_lines, importer, runs, versions
 from services.scripts.importer import Taken
 from services.scripts.target import Target
 from tests import kill
-from tests.builders import World, installed
+from tests.builders import World, entry, installed
 from tests.cloud import fake_cloud
 from tests.jobs.fixtures import Shop
 from tests.scripts.archive import OLDER, archive, call, log, run, text
@@ -109,6 +109,7 @@ def test_a_folder_becomes_history_of_its_store(desk: Desk, tmp_path: Path) -> No
     assert parts["prompt_improvement"] == Decimal("0.6949")
     newest, first = versions.of_assistant(desk.shop.database, run_.assistant_id)
     assert (newest.number, newest.status, newest.run_id, newest.cost_usd) == (2, "deployed", run_.id, Decimal("1.2987"))
+    assert newest.created_at == newest.deployed_at  # at the latest
     assert (newest.content, newest.injection_content) == ("Warm bread at six.", "<<Warm bread at six.>>")
     assert (first.title, first.final_score, first.created_at.isoformat()) == (
         "Fresh bread", Decimal("71.5"), "2026-03-01T08:00:00+00:00",
@@ -195,7 +196,7 @@ def test_the_command_reports_and_maps(desk: Desk, tmp_path: Path, capsys: pytest
     assert "No store is called so" in capsys.readouterr().out
     assert command(desk.world, tmp_path, *base, "--map", f"old-name={code}", "--report", str(report)) == 1
     said = capsys.readouterr().out
-    assert "4 costs ($1.658700), 1 runs, 2 versions, 1 assistants" in said
+    assert "costs 4 ($1.658700), runs 1, versions 2, assistants 1" in said
     assert "SKIPPED bad.jsonl, line 1: This is no JSON." in said
     (folder,) = json.loads(report.read_text())["folders"]
     assert {(note["file"], note["lines"]) for note in folder["notes"] if note["lost"]} == {
@@ -364,21 +365,30 @@ def test_a_killed_import_leaves_nothing_of_a_folder_and_is_completed(
     assert [desk.rows(t) for t in ("pipeline_runs", "cost_entries")] == [empty["pipeline_runs"], empty["cost_entries"]]
     completed = start(server, world, tmp_path / "media", tmp_path / "in", desk)
     said, _ = completed.communicate()
-    assert (completed.returncode, b"4 costs" in said) == (0, True)
+    assert (completed.returncode, b"costs 4" in said) == (0, True)
     assert len(desk.rows("prompt_versions")) == 3
     assert desk.differences() == 0
 
 
-def test_two_imports_at_once_take_each_thing_once(desk: Desk, tmp_path: Path) -> None:
+def test_imports_at_once_take_each_thing_once_while_others_spend(desk: Desk, tmp_path: Path) -> None:
+    holds = [uuid4() for _ in range(20)]
+
+    def settle(hold: UUID) -> None:
+        worker = desk.world.as_worker()
+        worker.call("hold_cost", p_request_id=hold, p_profile_id=desk.shop.store, p_estimate_usd=1,
+                    p_service="practice")  # fmt: skip
+        worker.call("settle_cost", p_request_id=hold, p_entries=[entry(id=str(hold))])
+
     log(archive(tmp_path) / "quay" / "many.jsonl", *(line for n in range(300) for line in run(f"r-{n}", "2026-02-03")))
     with ThreadPoolExecutor(4) as pool:
+        meanwhile = pool.submit(lambda: [settle(hold) for hold in holds])
         many = list(pool.map(lambda _: desk.take(tmp_path)[0], range(3)))
-        pool.submit(lambda: [desk.world.spend(desk.shop.store, "0.01") for _ in range(3)]).result()
+        meanwhile.result()
     assert sum(taken.entries for taken in many) == 904
     assert sum(taken.versions for taken in many) == 2
     assert desk.world.value("select count(*) from public.pipeline_runs") == 301
     assert [row["seq"] for row in desk.world.rows("select seq from public.cost_entries order by seq")] == list(
-        range(1, 908)
+        range(1, 925)
     )
     assert desk.differences() == 0
 
