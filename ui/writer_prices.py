@@ -1,4 +1,4 @@
-"""For admins: what each writing model costs, with the vendor's list as a suggestion."""
+"""For admins: what each model that writes or draws costs, with the vendor's list as a suggestion."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time
@@ -8,21 +8,23 @@ import streamlit as st
 from services.costs.prices import PriceBook
 from services.scripts import models, prices
 from services.scripts.models import Model
-from services.scripts.prices import KINDS, LIST, LISTED_ON
+from services.scripts.prices import KINDS, LIST
 from ui import formats, forms, rates, sections, session, voice_prices
 from ui.session import Operator
 
 
 def show(operator: Operator) -> None:
     st.header("Writing models")
-    known = models.usable(models.today())
+    today = models.today()
+    known = [*models.usable(today), *models.usable(today, draws=True)]
     _table(known, rates.book(operator))
     _form(operator, known)
 
 
 def _table(known: list[Model], book: PriceBook) -> None:
     st.dataframe([_row(model, book) for model in known], hide_index=True, alt="Prices of each writing model")
-    st.caption("US dollars per 1,000,000 tokens. A model without prices cannot write; the practice writer is free.")
+    st.caption("US dollars per 1,000,000 tokens. A model without prices cannot be used; the practice writer is free. "
+               "Those called image draw covers.")  # fmt: skip
 
 
 def _row(model: Model, book: PriceBook) -> dict[str, str]:
@@ -69,7 +71,7 @@ def _suggest(form: str, model: str | None) -> None:
     listed = LIST.get(model or "")
     if listed is None:
         return
-    label = f"Fill in the vendor's list price of {LISTED_ON:%-d %b %Y}"
+    label = f"Fill in the vendor's list price of {listed.listed_on:%-d %b %Y}"
     st.button(label, key=f"{form}_suggest", icon=":material/sell:", on_click=_fill, args=(form, model))
     if listed.note:
         st.caption(formats.plain(listed.note))
@@ -78,7 +80,7 @@ def _suggest(form: str, model: str | None) -> None:
 def _fill(form: str, model: str) -> None:
     for kind in KINDS:
         st.session_state[f"{form}_{kind}"] = getattr(LIST[model], kind)
-    st.session_state[f"{form}_reason"] = f"The vendor's list price of {LISTED_ON:%-d %b %Y}"
+    st.session_state[f"{form}_reason"] = f"The vendor's list price of {LIST[model].listed_on:%-d %b %Y}"
 
 
 def _send(operator: Operator, form: str, title: str, run: Callable[[], object]) -> None:

@@ -5,16 +5,14 @@ is found by the review and mended by the improvement, as it would be with a mode
 """
 
 import hashlib
-import struct
 import time
-import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from services.errors import InvalidInput
-from services.scripts import captions, practice_captions
+from services.scripts import captions, practice_captions, practice_pictures
 from services.scripts import practice_rules as rules
 from services.scripts.phases import Draft, Improved, Material, Phase, Review
 from services.scripts.writer import NOTHING, Answer, Drawing, Order, Picture, Request, Units
@@ -23,7 +21,6 @@ T = TypeVar("T", bound=BaseModel)
 
 MODEL = "practice"
 PLAINLY = "Practice: written by fixed rules, not by AI. Nobody is billed, nothing leaves this machine."
-PIXELS = 640  # of the longer side
 
 
 class Practice:
@@ -46,9 +43,9 @@ class Practice:
         return Answer(parsed=parsed, text=text, **_served(text, time.monotonic() - started))
 
     def draw(self, drawing: Drawing) -> Picture:
-        """Two colours that the prompt decides, one blending into the other."""
+        """A ground and circles as the prompt decides, marked as practice."""
         started = time.monotonic()
-        data = _blend(drawing.prompt, *_size(drawing.ratio))
+        data = practice_pictures.png(drawing.prompt, drawing.ratio)
         return Picture(data=data, mime="image/png", **_served(drawing.prompt, time.monotonic() - started))
 
 
@@ -107,39 +104,3 @@ _BY_PHASE: Mapping[Phase, Callable[[Material], BaseModel]] = {
     "prompt_analysis": _analyse,
     "prompt_improvement": _improve,
 }
-
-
-# Pictures ---------------------------------------------------------------------------------------------------------
-
-
-class _Colour(NamedTuple):
-    red: int
-    green: int
-    blue: int
-
-
-def _size(ratio: str) -> tuple[int, int]:
-    wide, high = map(int, ratio.split(":"))
-    longer = max(wide, high)
-    return PIXELS * wide // longer, PIXELS * high // longer
-
-
-def _blend(prompt: str, width: int, height: int) -> bytes:
-    digest = hashlib.sha256(prompt.encode("utf-8", "replace")).digest()
-    top, bottom = _Colour(*digest[:3]), _Colour(*digest[3:6])
-    rows = (_mixed(top, bottom, row / height) for row in range(height))
-    return _png(width, height, b"".join(b"\0" + bytes(colour) * width for colour in rows))
-
-
-def _mixed(top: _Colour, bottom: _Colour, share: float) -> _Colour:
-    return _Colour(*(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True)))
-
-
-def _png(width: int, height: int, rows: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # eight bits a colour, no transparency
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

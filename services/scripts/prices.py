@@ -1,4 +1,4 @@
-"""What writing models cost: the company's own prices, and the vendor's list as a suggestion."""
+"""What models that write or draw cost: the company's own prices, and the vendor's list as a suggestion."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -19,18 +19,24 @@ KINDS: Mapping[str, str] = {
     "output_tokens": "Output, thinking included",
 }
 LISTED_ON = date(2026, 10, 7)
+PICTURES_LISTED_ON = date(2026, 2, 26)  # of those that draw
 
 
 class ListPrice(NamedTuple):
-    """US dollars per 1,000,000 tokens as the vendor's list had it on `LISTED_ON`; `note`: what changes it."""
+    """US dollars per 1,000,000 tokens as the vendor's list had it on `listed_on`; `note`: what changes it."""
 
     input_tokens: str
     cached_tokens: str
     output_tokens: str
     note: str = ""
+    listed_on: date = LISTED_ON
 
 
 PROMOTION = "A promotion; the regular price is 1.50, 0.15 and 7.50."
+DRAWS = (
+    "A picture has some 1,120 tokens; the vendor caches nothing. What the model thinks before it draws is counted at the "
+    "price of a picture, although the vendor asks less for it."
+)
 LIST: Mapping[str, ListPrice] = {
     "gemini-3.8-flash": ListPrice(
         "0.75", "0.075", "3.75", "A promotion; from 1 January 2027 on 1.50, 0.15 and 7.50."
@@ -46,6 +52,8 @@ LIST: Mapping[str, ListPrice] = {
     "gemini-2.5-flash-lite": ListPrice("0.10", "0.01", "0.40"),
     "gemini-2.5-flash": ListPrice("0.30", "0.03", "2.50"),
     "gemini-2.5-pro": ListPrice("1.25", "0.125", "10.00"),
+    "gemini-3.1-flash-image": ListPrice("0.50", "0.50", "60.00", DRAWS, PICTURES_LISTED_ON),
+    "gemini-3-pro-image": ListPrice("2.00", "2.00", "120.00", DRAWS, PICTURES_LISTED_ON),
 }  # fmt: skip
 
 

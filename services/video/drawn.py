@@ -1,0 +1,45 @@
+"""Pictures that a model drew: known by their content, and made anew, so that nothing else of their files is kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.errors import InvalidInput
+from services.video import kinds, reading, stills
+from services.video.kinds import HEAD
+from services.video.writing import size_for
+
+TAKEN = (kinds.JPEG, kinds.PNG, kinds.WEBP)
+LARGEST_BYTES = 24 * 2**20  # a PNG of the vendor's finest pictures (16 megapixels) has some 20 MB
+LARGEST_SIDE = 4096  # pixels
+KEPT_SIDE = 2048  # pixels of what is kept; no network shows more of a cover
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Two JPEGs of the same picture; `width` and `height` in pixels are the larger one's."""
+
+    picture: bytes
+    thumbnail: bytes
+    width: int
+    height: int
+
+
+def drawn(data: bytes, place: Path) -> Drawn:
+    """The picture in `data`; `place` is a folder for drafts. Raises `InvalidInput` for what is none, or too large."""
+    _check(data)
+    file = place / "drawn"
+    file.write_bytes(data)
+    facts = reading.facts(file)
+    if max(facts.width or 0, facts.height or 0) > LARGEST_SIDE:
+        raise InvalidInput(f"It has {facts.width:,} × {facts.height:,} pixels; {LARGEST_SIDE:,} a side are taken.")
+    size = size_for(facts.width or 0, facts.height or 0, KEPT_SIDE)
+    picture, thumbnail = (stills.jpeg(file, facts, longest) for longest in (KEPT_SIDE, stills.THUMBNAIL))
+    return Drawn(picture, thumbnail, size.width, size.height)
+
+
+def _check(data: bytes) -> None:
+    if len(data) > LARGEST_BYTES:
+        raise InvalidInput(f"It has {len(data):,} bytes; {LARGEST_BYTES:,} are taken.")
+    kind = kinds.sniff(data[:HEAD])
+    if kind not in TAKEN:
+        raise InvalidInput(f"It is a {kind.ending.upper()} file.")
