@@ -28,6 +28,8 @@ def choose_project(operator: Operator, store: Store, projects: list[Project]) ->
         if chosen:
             with st.popover("Change project", icon=":material/edit:"):
                 clip_projects.change(operator, chosen)
+    if chosen:
+        clip_projects.cover(operator, store, chosen)
     return chosen
 
 

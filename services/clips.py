@@ -37,6 +37,7 @@ class Project(Row):
     profile_id: UUID
     kind: ProjectKind
     name: str
+    cover_id: UUID | None  # the picture that is shown of it
     created_by: UUID | None
     created_at: datetime
     deleted_at: datetime | None
@@ -61,6 +62,7 @@ class Clip(Row):
     media_type: MediaType | None  # None: from before files were kept
     media_path: str | None
     thumbnail_path: str | None
+    cover_id: UUID | None  # the cover that is its thumbnail; None: the film's own
     subtitles_path: str | None  # WebVTT of the speech that was put on it
     source_path: str | None  # as uploaded
     source_name: str | None  # the person's own name of the file

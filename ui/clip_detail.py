@@ -8,7 +8,8 @@ from services import clips
 from services.clips import Clip, Project
 from services.errors import NotFound
 from services.profiles import Store
-from ui import clip_actions, clip_cards, clip_player, clip_projects, clip_speech, formats, forms, session
+from services.scripts.covers import of_clip
+from ui import clip_actions, clip_cards, clip_player, clip_projects, clip_speech, covers, formats, forms, session
 from ui.session import Operator
 
 
@@ -40,6 +41,7 @@ def show(operator: Operator, store: Store, clip: Clip, projects: list[Project]) 
             if clip_speech.fits(clip):
                 with st.expander("Put speech on it", icon=":material/graphic_eq:", expanded=bool(clip.speech_id)):
                     clip_speech.offer(operator, store, clip)
+            covers.card(operator, store, of_clip(clip), "Cover image")
 
     opened()
 
@@ -49,6 +51,8 @@ def _close() -> None:
 
 
 def watch(clip: Clip, store: Store) -> None:
+    if clip.media_type == "audio" and clip.cover_id:
+        st.html(clip_player.picture(clip))
     if clip.media_path:
         st.html(clip_player.player(clip))
     else:

@@ -13,11 +13,11 @@ NO_PICTURE = {
 
 def picture(clip: Clip) -> str:
     words = "Recording" if clip.media_type == "audio" else NO_PICTURE["completed"]
-    return thumbnail(clip.id, clip.thumbnail_path, clip.final_status, version=clip.version, words=words)
+    return thumbnail(clip.id, clip.thumbnail_path, clip.final_status, version=_version(clip), words=words)
 
 
 def thumbnail(
-    clip_id: UUID, path: str | None, status: str, *, version: int = 1, words: str = NO_PICTURE["completed"]
+    clip_id: UUID, path: str | None, status: str, *, version: str = "1", words: str = NO_PICTURE["completed"]
 ) -> str:
     """A clip's picture, or why there is none; `words` are those of a finished clip."""
     if path:
@@ -52,5 +52,9 @@ def _subtitles(clip: Clip) -> str:
 
 
 def _address(what: str, clip: Clip) -> str:
-    """Another one for each version: browsers keep what they have shown."""
-    return f"/files/{what}/{clip.id}?v={clip.version}"
+    """Another one for each version and cover: browsers keep what they have shown."""
+    return f"/files/{what}/{clip.id}?v={_version(clip)}"
+
+
+def _version(clip: Clip) -> str:
+    return f"{clip.version}-{clip.cover_id}" if clip.cover_id else str(clip.version)

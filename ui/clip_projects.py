@@ -7,7 +7,8 @@ import streamlit as st
 from services import clips
 from services.clips import Project, ProjectKind
 from services.profiles import Store
-from ui import clip_actions, formats, forms, session
+from services.scripts.covers import of_project
+from ui import clip_actions, covers, formats, forms, session
 from ui.clip_actions import Deleted
 from ui.session import Operator
 
@@ -72,6 +73,14 @@ def change(operator: Operator, project: Project) -> None:
         if st.button("Delete with its clips", key="project_delete", icon=":material/delete:"):
             clip_actions.delete_project(operator, project.name, project.id)
     st.caption("What is deleted can be brought back: choose “Deleted” as the state.")
+
+
+def cover(operator: Operator, store: Store, project: Project) -> None:
+    """The chosen project's picture, and where it is drawn."""
+    if project.cover_id:
+        with st.container(key="project_cover"):
+            st.html(covers.picture(project.cover_id, f"Cover of the project {project.name}"))
+    covers.card(operator, store, of_project(project), "Cover of this project")
 
 
 def deleted(operator: Operator, store: Store) -> None:

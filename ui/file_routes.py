@@ -1,4 +1,4 @@
-"""Files of the media store for whoever may read the row that names them: speech, clips, thumbnails, subtitles,
+"""Files of the media store for whoever may read the row that names them: speech, clips, thumbnails, subtitles, covers,
 exports."""
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from services.identity import Person
 from services.media.connect import media_of
 from services.media.folder import Folder
 from services.media.storage import KINDS
+from services.scripts import covers
 from services.speech import generation
 from ui.web import Endpoint, in_thread, own_forms_only, person_of
 
@@ -58,6 +59,14 @@ def thumbnail(database: Database, clip_id: UUID) -> Named:
 def subtitles(database: Database, clip_id: UUID) -> Named:
     found = clips.get(database, clip_id)
     return Named(_there(found.subtitles_path), f"{PurePosixPath(found.file_name).stem}.vtt")
+
+
+def cover(database: Database, cover_id: UUID) -> Named:
+    return Named(covers.get(database, cover_id).media_path, "cover.jpg")
+
+
+def small_cover(database: Database, cover_id: UUID) -> Named:
+    return Named(covers.get(database, cover_id).thumbnail_path, "cover-small.jpg")
 
 
 def export(database: Database, export_id: UUID) -> Named:
@@ -115,5 +124,7 @@ ROUTES = [
     Route("/files/clips/{id}", _route(clip)),
     Route("/files/thumbnails/{id}", _route(thumbnail)),
     Route("/files/subtitles/{id}", _route(subtitles, _as_text)),
+    Route("/files/covers/{id}", _route(cover)),
+    Route("/files/small-covers/{id}", _route(small_cover)),
     Route("/files/exports/{id}", _route(export)),
 ]

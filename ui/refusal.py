@@ -27,6 +27,10 @@ CAPTION_WAYS = (
     "Choose an assistant with a cheaper model.",
     "Write the captions yourself: that costs nothing.",
 )
+COVER_WAYS = (
+    "Choose a cheaper model, or the practice writer.",
+    "Use a cover that is there already: that costs nothing.",
+)
 LINES = ("Limit", "Spent", "Held by work under way", "This request", "Missing")
 
 
@@ -74,7 +78,7 @@ def of_job(operator: Operator, store: Store, job: Job, kept: int) -> None:
 
 def ways_of(job: Job) -> Sequence[str] | None:
     """What can be done about a job that is no speech."""
-    return {"script": SCRIPT_WAYS, "captions": CAPTION_WAYS}.get(job.kind)
+    return {"script": SCRIPT_WAYS, "captions": CAPTION_WAYS, "cover": COVER_WAYS}.get(job.kind)
 
 
 def open_card(job: Job) -> None:

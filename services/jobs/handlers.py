@@ -29,6 +29,7 @@ HANDLERS: dict[str, Handler] = {
     "put_speech": _rare("services.clip_work", "put_speech"),
     "script": _rare("services.scripts.pipeline", "write"),
     "captions": _rare("services.scripts.caption_work", "propose"),
+    "cover": _rare("services.scripts.cover_work", "draw"),
     "reconcile": reconcile.reconcile,
     "sweep_media": periodic.sweep_media,
     "tidy": periodic.tidy,

@@ -29,7 +29,7 @@ PERIODS = {
     "channel_rules": 86_400,
 }  # seconds between two slots
 # The only folders the sweeper deletes from: the media folder may hold other people's files, too.
-SWEPT = ("speech", "uploads", "clips", "thumbnails", "exports")
+SWEPT = ("speech", "uploads", "clips", "thumbnails", "exports", "covers")
 BATCH = 100  # paths asked about at once; few, so that a file is deleted right after the answer
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.errors import InvalidInput, ProviderFailed
 from services.publishing.lengths import weighted_length
 from services.publishing.networks import label
-from services.scripts.gemini_answers import OF_A_SCRIPT
+from services.scripts.gemini_answers import REWRITE
 from services.scripts.language import written_in
 from services.scripts.phases import Text, pattern_of, thinking_of, wrapped
 from services.scripts.writer import Answer, Image, Request
@@ -179,7 +179,7 @@ def taken(answer: Answer[Captions], wanted: Wanted, frames: int = 0) -> Proposal
     """What can be used of an answer, with notes on what was mended. Raises `ProviderFailed` where nothing can be; it
     was billed all the same."""
     if answer.parsed is None:
-        raise ProviderFailed(answer.sentence.replace(OF_A_SCRIPT, "Write the captions yourself."))
+        raise ProviderFailed(answer.sentence.replace(REWRITE, "Write the captions yourself."))
     found = _by_network(answer.parsed.captions, wanted)
     made = {network: _proposal(network, found[network], wanted) for network in wanted.limits if network in found}
     usable = tuple(one for one in made.values() if _says_something(one.text))

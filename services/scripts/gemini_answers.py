@@ -34,11 +34,12 @@ CUT = ("MAX_TOKENS", "CONTINUATION")
 BLOCKED = (*REASONS, "OTHER", "IMAGE_OTHER", "NO_IMAGE", "ESCALATION", "PUP_LIMITED_DISABLED")
 
 BILLED = "It was billed all the same."
-OF_A_SCRIPT = "Change the briefing or the instructions."  # what can be done about a block
 CUT_OFF = f"Gemini's answer was cut off: it reached the most tokens that were allowed. {BILLED}"
 UNREADABLE = f"Gemini's answer does not have the asked shape. {BILLED} Try again."
 UNFINISHED = f"Gemini ended its answer in an unusual way. {BILLED} Try again."
 EMPTY = f"Gemini's answer is empty. {BILLED} Try again."
+REWRITE = "Change the briefing or the instructions."  # what can be done about a block
+REDRAW = "Describe the picture in other words."
 
 
 class End(NamedTuple):
@@ -52,7 +53,7 @@ DONE = End("done", "")
 def answer_of(vendor: "GenerateContentResponse", request: Request[T], seconds: float) -> Answer[T]:
     """Raises `AnswerLost` where the answer does not say what it used."""
     text = "".join(part.text or "" for part in _parts(vendor) if not part.thought)
-    end = _end(vendor)
+    end = _end(vendor, REWRITE)
     parsed = _parsed(text, request.answer_schema) if end == DONE else None
     if end == DONE and parsed is None:
         end = End("unreadable", UNREADABLE if text.strip() else EMPTY)
@@ -61,10 +62,10 @@ def answer_of(vendor: "GenerateContentResponse", request: Request[T], seconds: f
 
 def picture_of(vendor: "GenerateContentResponse", drawing: Drawing, seconds: float) -> Picture:
     """As `answer_of`."""
-    end = _end(vendor)
+    end = _end(vendor, REDRAW)
     blob = _blob(vendor) if end == DONE else None
     if end == DONE and blob is None:
-        end = End("unreadable", f"Gemini's answer holds no picture. {BILLED} Describe the picture in other words.")
+        end = End("unreadable", f"Gemini's answer holds no picture. {BILLED} {REDRAW}")
     served = _served(vendor, drawing.model, end, seconds)
     return Picture(data=blob.data if blob else None, mime=blob.mime_type if blob else None, **served)
 
@@ -112,24 +113,25 @@ def _other(asked: str, version: str) -> str:
     return f"Gemini answered with {version} instead of {asked}, at that model's price. Choose one that is in service."
 
 
-def _end(vendor: "GenerateContentResponse") -> End:
+def _end(vendor: "GenerateContentResponse", advice: str) -> End:
+    """How it ended; `advice`: what to do where it was blocked."""
     feedback = vendor.prompt_feedback
     if feedback is not None and feedback.block_reason is not None:
-        return _blocked("the prompt", str(feedback.block_reason.value))
+        return _blocked("the prompt", str(feedback.block_reason.value), advice)
     candidate = _candidate(vendor)
     if candidate is None:
-        return _blocked("the prompt", "OTHER")
+        return _blocked("the prompt", "OTHER", advice)
     reason = str(candidate.finish_reason.value) if candidate.finish_reason else ""
     if reason in ENDED:
         return DONE
     if reason in CUT:
         return End("cut_off", CUT_OFF)
-    return _blocked("its answer", reason) if reason in BLOCKED else End("unreadable", UNFINISHED)
+    return _blocked("its answer", reason, advice) if reason in BLOCKED else End("unreadable", UNFINISHED)
 
 
-def _blocked(what: str, reason: str) -> End:
+def _blocked(what: str, reason: str, advice: str) -> End:
     why = f": {REASONS[reason]}" if reason in REASONS else ""
-    return End("blocked", f"Gemini blocked {what}{why}. {BILLED} {OF_A_SCRIPT}")
+    return End("blocked", f"Gemini blocked {what}{why}. {BILLED} {advice}")
 
 
 def _candidate(vendor: "GenerateContentResponse") -> "Candidate | None":

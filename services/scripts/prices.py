@@ -34,8 +34,8 @@ class ListPrice(NamedTuple):
 
 PROMOTION = "A promotion; the regular price is 1.50, 0.15 and 7.50."
 DRAWS = (
-    "A picture has some 1,120 tokens; the vendor caches nothing. What the model thinks before it draws is counted at the "
-    "price of a picture, although the vendor asks less for it."
+    "A picture has some 1,120 tokens; the vendor caches nothing. What the model thinks before it draws is counted at "
+    "the price of a picture, although the vendor asks less for it."
 )
 LIST: Mapping[str, ListPrice] = {
     "gemini-3.8-flash": ListPrice(

@@ -6,6 +6,7 @@ from pathlib import Path
 from services.errors import InvalidInput
 from services.video import kinds, reading, stills
 from services.video.kinds import HEAD
+from services.video.reading import Facts
 from services.video.writing import size_for
 
 TAKEN = (kinds.JPEG, kinds.PNG, kinds.WEBP)
@@ -16,30 +17,36 @@ KEPT_SIDE = 2048  # pixels of what is kept; no network shows more of a cover
 
 @dataclass(frozen=True)
 class Drawn:
-    """Two JPEGs of the same picture; `width` and `height` in pixels are the larger one's."""
+    """A JPEG; `width` and `height` in pixels."""
 
     picture: bytes
-    thumbnail: bytes
     width: int
     height: int
 
 
 def drawn(data: bytes, place: Path) -> Drawn:
     """The picture in `data`; `place` is a folder for drafts. Raises `InvalidInput` for what is none, or too large."""
-    _check(data)
+    if len(data) > LARGEST_BYTES:
+        raise InvalidInput(f"It has {len(data):,} bytes; {LARGEST_BYTES:,} are taken.")
     file = place / "drawn"
     file.write_bytes(data)
+    facts = _facts(file, data[:HEAD])
+    size = size_for(facts.width or 0, facts.height or 0, KEPT_SIDE)
+    return Drawn(stills.jpeg(file, facts, KEPT_SIDE), size.width, size.height)
+
+
+def thumbnail(picture: bytes, place: Path) -> bytes:
+    """The same picture as a small JPEG; `picture` is one that `drawn` made."""
+    file = place / "picture"
+    file.write_bytes(picture)
+    return stills.jpeg(file, reading.facts(file), stills.THUMBNAIL)
+
+
+def _facts(file: Path, head: bytes) -> Facts:
+    kind = kinds.sniff(head)
+    if kind not in TAKEN:
+        raise InvalidInput(f"It is a {kind.ending.upper()} file.")
     facts = reading.facts(file)
     if max(facts.width or 0, facts.height or 0) > LARGEST_SIDE:
         raise InvalidInput(f"It has {facts.width:,} × {facts.height:,} pixels; {LARGEST_SIDE:,} a side are taken.")
-    size = size_for(facts.width or 0, facts.height or 0, KEPT_SIDE)
-    picture, thumbnail = (stills.jpeg(file, facts, longest) for longest in (KEPT_SIDE, stills.THUMBNAIL))
-    return Drawn(picture, thumbnail, size.width, size.height)
-
-
-def _check(data: bytes) -> None:
-    if len(data) > LARGEST_BYTES:
-        raise InvalidInput(f"It has {len(data):,} bytes; {LARGEST_BYTES:,} are taken.")
-    kind = kinds.sniff(data[:HEAD])
-    if kind not in TAKEN:
-        raise InvalidInput(f"It is a {kind.ending.upper()} file.")
+    return facts
