@@ -23,8 +23,8 @@ UNUSABLE = (
     "draw again."
 )
 NO_ROOM = (
-    "The worker's disk had no room for the picture, so it is lost. It was billed all the same. Free some space in its data "
-    "folder, then draw again."
+    "The worker's disk had no room for the picture, so it is lost. It was billed all the same. Free some space in its "
+    "data folder, then draw again."
 )
 
 

@@ -38,7 +38,7 @@ begin
     end if;
     update public.clips c
     set cover_id = p_cover_id, film_thumbnail_path = v_film,
-        thumbnail_path = private.drawn_cover(p_cover_id, v_clip.profile_id, null, p_clip_id).output ->> 'thumbnail_path'
+        thumbnail_path = (private.drawn_cover(p_cover_id, v_clip.profile_id, null, p_clip_id)).output ->> 'thumbnail_path'
     where c.id = p_clip_id;
 end $$;
 
