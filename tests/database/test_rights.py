@@ -665,6 +665,14 @@ ARGUMENTS: dict[str, Callable[[Place, Place], Calls]] = {
         for one, other in ((own, aim), (aim, own)) if aim is not own
     ],
     "delete_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
+    "set_clip_cover": lambda own, aim: [
+        {"p_clip_id": one.things["clip"], "p_cover_id": cover}
+        for one, cover in ((aim, None), (aim, own.things["proposal"]), (own, aim.things["proposal"]))
+    ],
+    "set_project_cover": lambda own, aim: [
+        {"p_project_id": one.things["project"], "p_cover_id": cover}
+        for one, cover in ((aim, None), (aim, own.things["proposal"]), (own, aim.things["proposal"]))
+    ],
     "restore_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
     "retry_clip": lambda own, aim: [{"p_clip_id": aim.things["clip"]}],
     "put_speech": lambda own, aim: [
