@@ -145,7 +145,7 @@ def _quote(operator: Operator, store: Store, model: str) -> Quote | None:
             st.page_link("../pages/admin.py", label="Prices", icon=":material/sell:", query_params={"part": "Prices"})
         return None
     if quote.largest == 0:
-        st.caption(practice.PLAINLY)
+        st.caption(practice.DRAWN_PLAINLY)
         return quote
     typically = f"Typically {formats.usd(quote.typical)}. " if quote.typical else ""
     left = [quota.left for quota in (quote.store, quote.company) if quota.left is not None]

@@ -21,6 +21,7 @@ T = TypeVar("T", bound=BaseModel)
 
 MODEL = "practice"
 PLAINLY = "Practice: written by fixed rules, not by AI. Nobody is billed, nothing leaves this machine."
+DRAWN_PLAINLY = PLAINLY.replace("written", "drawn")
 
 
 class Practice:
@@ -46,7 +47,9 @@ class Practice:
         """A ground and circles as the prompt decides, marked as practice."""
         started = time.monotonic()
         data = practice_pictures.png(drawing.prompt, drawing.ratio)
-        return Picture(data=data, mime="image/png", **_served(drawing.prompt, time.monotonic() - started))
+        return Picture(
+            data=data, mime="image/png", **_served(drawing.prompt, time.monotonic() - started, DRAWN_PLAINLY)
+        )
 
 
 def _material(request: Request[Any]) -> Material | captions.Material:
@@ -61,12 +64,12 @@ def _answered(material: Material | captions.Material) -> BaseModel:
     return _BY_PHASE[material.phase](material)
 
 
-def _served(content: str, seconds: float) -> dict[str, Any]:
+def _served(content: str, seconds: float, sentence: str = PLAINLY) -> dict[str, Any]:
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
     return {
         "usage": NOTHING,
         "finish": "done",
-        "sentence": PLAINLY,
+        "sentence": sentence,
         "model_version": MODEL,
         "billed_model": MODEL,
         "response_id": f"practice-{digest[:16]}",

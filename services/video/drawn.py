@@ -32,14 +32,14 @@ def drawn(data: bytes, place: Path) -> Drawn:
     file.write_bytes(data)
     facts = _facts(file, data[:HEAD])
     size = size_for(facts.width or 0, facts.height or 0, KEPT_SIDE)
-    return Drawn(stills.jpeg(file, facts, KEPT_SIDE), size.width, size.height)
+    return Drawn(stills.picture(file, facts, KEPT_SIDE), size.width, size.height)
 
 
 def thumbnail(picture: bytes, place: Path) -> bytes:
     """The same picture as a small JPEG; `picture` is one that `drawn` made."""
     file = place / "picture"
     file.write_bytes(picture)
-    return stills.jpeg(file, reading.facts(file), stills.THUMBNAIL)
+    return stills.picture(file, reading.facts(file), stills.THUMBNAIL)
 
 
 def _facts(file: Path, head: bytes) -> Facts:

@@ -57,10 +57,10 @@ def thumbnail(file: Path, facts: Facts) -> bytes | None:
         return jpeg(frame, facts, THUMBNAIL, FINE)
 
 
-def jpeg(file: Path, facts: Facts, longest: int) -> bytes:
+def picture(file: Path, facts: Facts, longest: int) -> bytes:
     """A picture as a JPEG of at most `longest` pixels a side, of its pixels alone. Raises `InvalidInput`."""
     with opened(file, facts.kind) as container:
-        return _jpeg(next(_frames(container)), facts, longest, FINE)
+        return jpeg(next(_frames(container)), facts, longest, FINE)
 
 
 def _frames(container: InputContainer) -> Iterator[VideoFrame]:

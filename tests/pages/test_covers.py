@@ -57,7 +57,7 @@ def test_without_a_key_it_says_what_to_add_and_practises(shop: Shop, clip: UUID,
     test = opened(shop, clip, clip=str(clip))
     assert "its key is missing" in texts(test)
     assert "An admin can add it under Settings" in texts(test)
-    assert practice.PLAINLY in texts(test)
+    assert practice.DRAWN_PLAINLY in texts(test)
     assert draw_button(test).label == "Draw · free"
     ran(draw_button(test).click().run())
     (order,) = orders(shop)

@@ -72,7 +72,7 @@ def test_the_practice_writer_draws_for_nothing(studio: Studio) -> None:
     made = studio.cover(model=practice.MODEL)
     assert studio.work()["status"] == "completed"
     assert (studio.fake.bill, studio.world.value("select sum(cost_usd) from public.cost_entries")) == ([], 0)
-    assert covers.get(studio.door, made).note == practice.PLAINLY
+    assert covers.get(studio.door, made).note == practice.DRAWN_PLAINLY
     assert studio.files_of(made)
 
 
@@ -151,16 +151,10 @@ def test_a_month_that_covers_one_picture_draws_one(
     studio = Studio.open(world, server, folder, fake, quota="0.04")
     subject = studio.on_clip()
 
-    def tried(_: int) -> bool:
-        try:
-            studio.cover(subject)
-        except QuotaExceeded as exc:
-            assert exc.refusal
-            return False
-        return True
-
     with ThreadPoolExecutor(6) as hands:
-        assert sum(hands.map(tried, range(6))) == 1
+        ends = [end.exception() for end in [hands.submit(studio.cover, subject) for _ in range(6)]]
+    assert ends.count(None) == 1
+    assert sum(isinstance(end, QuotaExceeded) and end.refusal is not None for end in ends) == 5
     fake.say(DRAWN)
     assert studio.work()["status"] == "completed"
     assert len(fake.bill) == 1

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from services.errors import InvalidInput
 from services.scripts import phases, practice_rules
 from services.scripts.phases import Assistant, Draft, Review
-from services.scripts.practice import PLAINLY, Practice
+from services.scripts.practice import DRAWN_PLAINLY, PLAINLY, Practice
 from services.scripts.writer import NOTHING, Drawing, Request, Writer
 from tests.scripts.conftest import BRIEFING
 
@@ -170,6 +170,6 @@ def test_a_picture_is_a_real_one_and_always_the_same(ratio: str, size: tuple[int
     with av.open(BytesIO(picture.data)) as opened:
         frame = next(opened.decode(video=0))
     assert (frame.width, frame.height) == size
-    assert (picture.mime, picture.usage, picture.sentence) == ("image/png", NOTHING, PLAINLY)
+    assert (picture.mime, picture.usage, picture.sentence) == ("image/png", NOTHING, DRAWN_PLAINLY)
     assert WRITER.draw(drawing).data == picture.data
     assert WRITER.draw(drawing.model_copy(update={"prompt": "A roll"})).data != picture.data

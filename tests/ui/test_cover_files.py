@@ -29,8 +29,9 @@ class Shop:
         """One that was drawn for a project."""
         made = uuid4()
         path = f"covers/{self.account}/{self.store}/{made}"
-        output = {"media_path": f"{path}.jpg", "thumbnail_path": f"{path}-small.jpg", "width": 4, "height": 3, "bytes": 1}
-        for file in (f"{path}.jpg", f"{path}-small.jpg") if is_there else ():
+        files = {"media_path": f"{path}.jpg", "thumbnail_path": f"{path}-small.jpg"}
+        output = {**files, "width": 4, "height": 3, "bytes": 1}
+        for file in files.values() if is_there else ():
             Folder(settings().media_folder).write(file, PICTURE)
         values = {"kind": "cover", "status": "completed", "output": output, **changes}
         self.world.insert(
