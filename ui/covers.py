@@ -186,7 +186,7 @@ def _choose(operator: Operator, store: Store, subject: Subject, drawn: list[Prop
     """All that were drawn, newest first, and the way back to none of them."""
     what = "thumbnail" if subject.clip_id else "cover"
     if subject.cover_id:
-        label = "Back to the film's own thumbnail" if subject.clip_id else "Show no cover"
+        label = "Back to its own thumbnail" if subject.clip_id else "Show no cover"
         if st.button(label, key=f"cover_{subject.id}_none", icon=":material/undo:"):
             _show(operator, subject, None, f"The {what} is as it was.")
     if not drawn:
