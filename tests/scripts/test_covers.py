@@ -10,11 +10,12 @@ import pytest
 from services import clips
 from services.database.door import Database
 from services.database.embedded import Server
-from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, PriceMissing, QuotaExceeded
+from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, PriceMissing, QuotaExceeded, StorageFull
 from services.jobs import queue
 from services.jobs.periodic import SWEPT
 from services.media.folder import Folder
 from services.scripts import covers, practice, proposals
+from services.speech import reconcile
 from tests import kill
 from tests.builders import World
 from tests.fakes.gemini import FakeGemini
@@ -133,6 +134,25 @@ def test_an_answer_lost_on_its_way_is_not_asked_for_again(studio: Studio) -> Non
     assert studio.work()["status"] == "failed"
     assert "nobody can tell" in str(studio.proposal(made).error)
     assert len(studio.fake.bill) == 1
+
+
+def test_a_store_of_files_without_room_costs_no_second_picture(studio: Studio) -> None:
+    studio.fake.say(DRAWN)
+    made = studio.cover()
+
+    def full(*_: object) -> None:
+        raise StorageFull
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studio.folder, "write", full)
+        assert studio.work()["error"] == str(StorageFull())
+    assert len(studio.entries()) == 1  # what was bought is booked all the same
+    assert reconcile.drain(studio.world.as_worker(), studio.folder, studio.options.spool_folder) == 1
+    queue.retry(studio.door, made)
+    assert studio.finish(made)["status"] == "completed"
+    assert studio.files_of(made)
+    assert len(studio.fake.bill) == 1
+    studio.assert_books_equal_the_bill()
 
 
 def test_a_double_click_buys_once(studio: Studio) -> None:
