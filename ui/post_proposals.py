@@ -54,7 +54,7 @@ def _one(editing: Editing, channels: Sequence[PinnedChannel], one: Caption) -> N
     for note in one.notes:
         st.caption(f":material/warning: {formats.plain(note)}")
     forms = [f"{editing.form}_{channel.channel}" for channel in channels]
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if all(_stands(form, one.text) for form in forms):
             st.caption(f":material/check: In {label}'s words below", width="content")
         else:
