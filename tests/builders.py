@@ -24,6 +24,11 @@ from services.database.connect import Doors
 from services.database.door import Database
 from services.database.postgres import open_pool
 
+CLOCK = (
+    "create or replace function private.utc_now() returns timestamptz language sql stable set search_path = ''"
+    " as $$ select {} $$"
+)
+
 
 @dataclass
 class World:
@@ -62,11 +67,7 @@ class World:
             self.set_clock(None)
 
     def set_clock(self, instant: datetime | None) -> None:
-        body = f"select timestamptz '{instant.isoformat()}'" if instant else "select now()"
-        self.execute(
-            "create or replace function private.utc_now() returns timestamptz language sql stable "
-            f"set search_path = '' as $$ {body} $$"
-        )
+        self.execute(CLOCK.format(f"timestamptz '{instant.isoformat()}'" if instant else "now()"))
 
     # People and stores -----------------------------------------------------------------------------------------
 
@@ -295,6 +296,11 @@ end $$
 def empty(admin: psycopg.Connection[Any]) -> None:
     """Delete every row of the product's tables, as the superuser."""
     admin.execute(EMPTY)
+
+
+def start_clock(admin: psycopg.Connection[Any]) -> None:
+    """As `World.set_clock(None)`, where a test may have left it stopped."""
+    admin.execute(CLOCK.format("now()"))
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """One server a test process; each test begins with an empty database of the schema that the migrations built."""
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +14,32 @@ from services.database import embedded
 from services.database.connect import Doors
 from services.database.migrate import migrate
 from services.database.postgres import open_pool
-from tests.builders import World, drop_database, empty, forget_power_cuts, fresh_world, installed, make_database
+from tests import places
+from tests.builders import (
+    World,
+    drop_database,
+    empty,
+    forget_power_cuts,
+    fresh_world,
+    installed,
+    make_database,
+    start_clock,
+)
 from tests.fakes.supabase.storage import SHIM
 
 CONFIGURED = ("", "services", "ui", "psycopg.pool")  # loggers whose level services/logs.py sets
 TEMPLATE = "clipdesk_template"
 CLOUD_TEMPLATE = "clipdesk_cloud_template"
 
+# A test may replace this one function: `World.set_clock`.
+CLOCK = "oid <> 'private.utc_now()'::regprocedure"
 # Every change of the schema writes a row of one of these: a newer one, or one fewer.
 CATALOGS = ("attrdef", "attribute", "class", "constraint", "db_role_setting", "default_acl", "enum", "event_trigger",
             "extension", "index", "namespace", "policy", "proc", "rewrite", "trigger", "type")  # fmt: skip
-SHAPE = "select " + ", ".join(f"(select (count(*), max(xmin::text::bigint)) from pg_{name})::text" for name in CATALOGS)
+SHAPE = "select " + ", ".join(
+    f"(select (count(*), max(xmin::text::bigint)) from pg_{name}{' where ' + CLOCK if name == 'proc' else ''})::text"
+    for name in CATALOGS
+)
 DISCONNECT = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
@@ -47,11 +60,8 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """A folder whose path is short enough for a socket and reachable for the server's own account."""
-    folder = Path(tempfile.mkdtemp(prefix="cd-", dir="/tmp"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with places.short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +112,7 @@ class Reused:
             admin.execute(DISCONNECT)
             kept = admin.execute(SHAPE).fetchone() == self.shape
             if kept:
+                start_clock(admin)
                 empty(admin)
         if not kept:
             self.drop()
@@ -115,7 +126,7 @@ class Reused:
         return psycopg.connect(self.server.url("postgres", self.name), autocommit=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reused(server: embedded.Server, template: str) -> Iterator[Reused]:
     made = Reused(server, template)
     yield made

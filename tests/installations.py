@@ -1,12 +1,9 @@
 """The three ways to run the product, each with its first company made by command."""
 
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 from services.database import embedded
@@ -16,6 +13,7 @@ from tests.builders import World, fresh_world
 from tests.cloud import fake_cloud
 from tests.fakes.supabase.auth import Desk, desk
 from tests.fakes.supabase.server import FakeSupabase
+from tests.places import short_folder
 from tests.programs import App, Worker, first_admin, until
 
 SESSION_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -60,7 +58,7 @@ class Installation:
 @contextmanager
 def embedded_way(server: embedded.Server, request: Callable[[str], str]) -> Iterator[Installation]:
     """`./run` and nothing else: the server is the app's own."""
-    with folder() as place:
+    with short_folder() as place:
         app = App(place / "d")
         first_admin({**COMPANY, **ADMIN}, PASSWORD, CLIPDESK_DATA=str(app.data))
         with running(app):
@@ -75,7 +73,7 @@ def embedded_way(server: embedded.Server, request: Callable[[str], str]) -> Iter
 @contextmanager
 def postgres_way(server: embedded.Server, template: Callable[[str], str]) -> Iterator[Installation]:
     """A Postgres that others run, with the worker inside the app."""
-    with folder() as place, fresh_world(server, template("template"), 2) as world:
+    with short_folder() as place, fresh_world(server, template("template"), 2) as world:
         app = App(place / "d", **postgres_settings(server, world))
         first_admin({**COMPANY, **ADMIN}, PASSWORD, CLIPDESK_DATA=str(app.data), **postgres_settings(server, world))
         with running(app):
@@ -86,7 +84,7 @@ def postgres_way(server: embedded.Server, template: Callable[[str], str]) -> Ite
 def supabase_way(server: embedded.Server, template: Callable[[str], str]) -> Iterator[Installation]:
     """A project; the app has no secret key, a worker beside it does."""
     with ExitStack() as stack:
-        place = stack.enter_context(folder())
+        place = stack.enter_context(short_folder())
         world = stack.enter_context(fresh_world(server, template("cloud_template"), 2))
         project = stack.enter_context(fake_cloud(server, world.admin.info.dbname))
         settings = cloud_settings(project)
@@ -115,17 +113,6 @@ def cloud_settings(project: FakeSupabase) -> dict[str, str]:
         "SUPABASE_PUBLISHABLE_KEY": project.stack.publishable_key,
         "SESSION_KEY": SESSION_KEY,
     }
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for a socket and reachable for the server's own account."""
-    made = Path(tempfile.mkdtemp(prefix="cd-", dir="/tmp"))
-    made.chmod(0o711)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from tests.builders import World, fresh_world, speech
 from tests.cloud import fake_cloud, rest_door
 from tests.fakes.supabase.auth import Desk, desk
 from tests.fakes.supabase.server import FakeSupabase
-from tests.installations import cloud_settings, folder, postgres_settings, running
+from tests.installations import cloud_settings, postgres_settings, running
+from tests.places import short_folder
 from tests.programs import App, Worker, held, until
 from tests.ui.visitor import OURS, OpenPage
 from ui.gate import cookie_name
@@ -83,7 +84,7 @@ def fleet(running_fleet: Fleet) -> Fleet:
 @pytest.fixture(scope="module")
 def running_fleet(server: embedded.Server, cloud_template: str) -> Iterator[Fleet]:
     with ExitStack() as stack:
-        place = stack.enter_context(folder())
+        place = stack.enter_context(short_folder())
         world = stack.enter_context(fresh_world(server, cloud_template, 2))
         project = stack.enter_context(fake_cloud(server, world.admin.info.dbname))
         settings = cloud_settings(project)
@@ -293,7 +294,7 @@ def test_no_replica_holds_the_secret_key(fleet: Fleet):
 
 
 def test_an_app_without_the_workers_login_holds_no_password_but_its_own(server: embedded.Server, template: str):
-    with folder() as place, fresh_world(server, template, 2) as world:
+    with short_folder() as place, fresh_world(server, template, 2) as world:
         app = App(place / "d", DATABASE_URL=postgres_settings(server, world)["DATABASE_URL"])
         with running(app):
             assert known(app, *server.passwords.values()) == {server.passwords["clipdesk_app"]}

@@ -3,15 +3,14 @@
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from services.database import embedded
+from tests.places import short_folder
 from tests.programs import App
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -25,16 +24,14 @@ COMPANY = {"company": "Harbour Bakery", "store": "Quay", "code": "001", "city": 
 
 @contextmanager
 def running_app(**settings: str) -> Iterator[App]:
-    folder = Path(tempfile.mkdtemp(prefix="cd-", dir="/tmp"))
-    folder.chmod(0o711)
-    app = App(folder / "d", **settings)
-    try:
-        app.start()
-        yield app
-    finally:
-        app.stop()
-        embedded.stop(app.data)
-        shutil.rmtree(folder, ignore_errors=True)
+    with short_folder() as folder:
+        app = App(folder / "d", **settings)
+        try:
+            app.start()
+            yield app
+        finally:
+            app.stop()
+            embedded.stop(app.data)
 
 
 @pytest.fixture(scope="module")

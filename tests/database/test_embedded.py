@@ -20,6 +20,7 @@ import pytest
 
 from services.database import embedded
 from services.errors import EmbeddedUnavailable
+from tests import places
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -44,7 +45,7 @@ def server(shared_folder: Path) -> embedded.Server:
 
 
 def short_folder() -> Iterator[Path]:
-    base = Path(tempfile.mkdtemp(prefix="ce-", dir="/tmp"))
+    base = Path(tempfile.mkdtemp(prefix="ce-", dir=places.quick()))
     base.chmod(0o711)
     yield base / "db"
     for password_file in base.rglob("server.json"):

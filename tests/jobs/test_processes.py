@@ -5,11 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -23,6 +21,7 @@ from services.jobs.periodic import Calendar
 from services.jobs.worker import Worker
 from tests import kill
 from tests.builders import World
+from tests.places import short_folder
 
 
 def test_many_claim_each_job_once(server, database, world):
@@ -73,9 +72,7 @@ def test_a_worker_with_wrong_settings_says_which(settings, sentence):
 @pytest.fixture
 def own_server() -> Iterator[embedded.Server]:
     """A server of this test's own, which it may kill."""
-    with tempfile.TemporaryDirectory(prefix="cd-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with short_folder() as folder:
         running = embedded.start(folder)
         migrate(running.url("postgres"), {login: running.passwords[login] for login in embedded.LOGINS})
         yield running
