@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from services import config, identity
@@ -28,6 +29,7 @@ CLOCK = (
     "create or replace function private.utc_now() returns timestamptz language sql stable set search_path = ''"
     " as $$ select {} $$"
 )
+AS_MADE = "set session authorization default; reset all; select pg_advisory_unlock_all(); unlisten *; discard temp"
 
 
 @dataclass
@@ -44,6 +46,18 @@ class World:
     def close(self) -> None:
         self.admin.close()
         self.doors.close()
+
+    def as_made(self) -> bool:
+        """Whether all its connections can still be used; the superuser's then is as it was, whatever a test set."""
+        if self.doors.app_pool.closed or (self.doors.worker_pool and self.doors.worker_pool.closed):
+            return False
+        if self.admin.info.transaction_status != TransactionStatus.IDLE:
+            return False
+        try:
+            self.admin.execute(AS_MADE)
+        except psycopg.OperationalError:  # the test ended it
+            return False
+        return True
 
     # Facts -----------------------------------------------------------------------------------------------------
 
@@ -300,7 +314,9 @@ def empty(admin: psycopg.Connection[Any]) -> None:
 
 def start_clock(admin: psycopg.Connection[Any]) -> None:
     """As `World.set_clock(None)`, where a test may have left it stopped."""
-    admin.execute(CLOCK.format("now()"))
+    (stopped,) = admin.execute("select private.utc_now() <> now()").fetchone() or (True,)
+    if stopped:
+        admin.execute(CLOCK.format("now()"))
 
 
 @contextmanager

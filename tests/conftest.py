@@ -13,7 +13,7 @@ import pytest
 from services.database import embedded
 from services.database.connect import Doors
 from services.database.migrate import migrate
-from services.database.postgres import open_pool
+from services.database.postgres import Pool, open_pool
 from tests import places
 from tests.builders import (
     World,
@@ -40,9 +40,11 @@ SHAPE = "select " + ", ".join(
     f"(select (count(*), max(xmin::text::bigint)) from pg_{name}{' where ' + CLOCK if name == 'proc' else ''})::text"
     for name in CATALOGS
 )
+LOGINS = ["clipdesk_app", "clipdesk_worker"]
 DISCONNECT = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+    " and pid is distinct from %(admin)s and not (state = 'idle' and usename = any(%(logins)s))"
 )
 
 
@@ -91,12 +93,16 @@ def cloud_template(server: embedded.Server, template: str) -> str:
 
 @dataclass
 class Reused:
-    """A database that is emptied after each test, or dropped where the test changed more than rows."""
+    """A database that is emptied after each test, or dropped where the test changed more than rows.
+
+    Its connections stay open: a new one has to read the catalogue and to plan everything, half of a page's time.
+    """
 
     server: embedded.Server
     template: str
     name: str = ""
     shape: Any = None  # of the schema, as it was made
+    opened: World | None = None
 
     def take(self) -> str:
         """The name of a database without rows."""
@@ -107,9 +113,16 @@ class Reused:
                 self.shape = admin.execute(SHAPE).fetchone()
         return self.name
 
+    def world(self) -> World:
+        if self.opened is None:
+            self.opened = World(self.server.url("postgres", self.name), Doors(*map(self._pool, LOGINS)))
+        return self.opened
+
     def give_back(self) -> None:
+        if self.opened and not self.opened.as_made():
+            self._close()
         with self._connect() as admin:
-            admin.execute(DISCONNECT)
+            admin.execute(DISCONNECT, {"admin": self.opened and self.opened.admin.info.backend_pid, "logins": LOGINS})
             kept = admin.execute(SHAPE).fetchone() == self.shape
             if kept:
                 start_clock(admin)
@@ -118,9 +131,18 @@ class Reused:
             self.drop()
 
     def drop(self) -> None:
+        self._close()
         if self.name:
             drop_database(self.server, self.name)
             self.name = ""
+
+    def _close(self) -> None:
+        if self.opened:
+            self.opened.close()
+            self.opened = None
+
+    def _pool(self, login: str) -> Pool:
+        return open_pool(self.server.url(login, self.name), 20)
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.server.url("postgres", self.name), autocommit=True)
@@ -141,14 +163,8 @@ def database(reused: Reused) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(server: embedded.Server, database: str) -> Iterator[World]:
-    doors = Doors(
-        open_pool(server.url("clipdesk_app", database), 20),
-        open_pool(server.url("clipdesk_worker", database), 20),
-    )
-    made = World(server.url("postgres", database), doors)
-    yield made
-    made.close()
+def world(reused: Reused, database: str) -> World:
+    return reused.world()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 import streamlit as st
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 from services import identity
 from services.config import settings
@@ -26,6 +27,16 @@ def _look_for_components_once() -> Iterator[None]:
     """The test runner reads the metadata of all installed packages for each page: two thirds of a test's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compile_pages_once() -> Iterator[None]:
+    """As the server does. The test runner has new caches for each run: half its time went to compiling the page."""
+    with pytest.MonkeyPatch.context() as patch:
+        compiled = ScriptCache()
+        for module in (app_test, local_script_runner):
+            patch.setattr(module, "ScriptCache", lambda: compiled)
         yield
 
 
