@@ -89,7 +89,7 @@ def running_fleet(server: embedded.Server, cloud_template: str) -> Iterator[Flee
         project = stack.enter_context(fake_cloud(server, world.admin.info.dbname))
         settings = cloud_settings(project)
         replicas = App(place / "a", **settings), App(place / "b", **settings)
-        secret = {**settings, "SUPABASE_SECRET_KEY": project.stack.secret_key, "JOB_POLL_SECONDS": "0.1"}
+        secret = {**settings, "SUPABASE_SECRET_KEY": project.stack.secret_key, "JOB_POLL_SECONDS": "0.5"}
         workers = tuple(Worker(place / f"w{number}", **secret) for number in range(3))
         account = world.company()
         admin = world.person(account, "admin")
