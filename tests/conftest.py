@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import tuple_row
 
 from services.database import embedded
 from services.database.connect import Doors
@@ -44,7 +46,7 @@ LOGINS = ["clipdesk_app", "clipdesk_worker"]
 DISCONNECT = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
-    " and pid is distinct from %(admin)s and not (state = 'idle' and usename = any(%(logins)s))"
+    " and not (state = 'idle' and usename = any(%(logins)s))"
 )
 
 
@@ -109,8 +111,8 @@ class Reused:
         if not self.name:
             self.name = f"t_{uuid4().hex[:12]}"
             make_database(self.server, self.name, self.template)
-            with self._connect() as admin:
-                self.shape = admin.execute(SHAPE).fetchone()
+            with self._admin() as admin:
+                self.shape = self._shape(admin)
         return self.name
 
     def world(self) -> World:
@@ -121,9 +123,9 @@ class Reused:
     def give_back(self) -> None:
         if self.opened and not self.opened.as_made():
             self._close()
-        with self._connect() as admin:
-            admin.execute(DISCONNECT, {"admin": self.opened and self.opened.admin.info.backend_pid, "logins": LOGINS})
-            kept = admin.execute(SHAPE).fetchone() == self.shape
+        with self._admin() as admin:
+            admin.execute(DISCONNECT, {"logins": LOGINS})
+            kept = self._shape(admin) == self.shape
             if kept:
                 start_clock(admin)
                 empty(admin)
@@ -144,8 +146,17 @@ class Reused:
     def _pool(self, login: str) -> Pool:
         return open_pool(self.server.url(login, self.name), 20)
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.server.url("postgres", self.name), autocommit=True)
+    def _shape(self, admin: psycopg.Connection[Any]) -> Any:
+        return admin.cursor(row_factory=tuple_row).execute(SHAPE).fetchone()
+
+    @contextmanager
+    def _admin(self) -> Iterator[psycopg.Connection[Any]]:
+        """The world's superuser, who knows the catalogue already, or a new one."""
+        if self.opened:
+            yield self.opened.admin
+            return
+        with psycopg.connect(self.server.url("postgres", self.name), autocommit=True) as admin:
+            yield admin
 
 
 @pytest.fixture(scope="session")
