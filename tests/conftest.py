@@ -46,8 +46,8 @@ LOGINS = ["clipdesk_app", "clipdesk_worker"]
 DISCONNECT = (
     "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
-    " and not (state = 'idle' and usename = any(%(logins)s))"
 )
+BUSY = f"{DISCONNECT} and not (state = 'idle' and usename = any(%s))"  # without who only waits for the next test
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ class Reused:
         if self.opened and not self.opened.as_made():
             self._close()
         with self._admin() as admin:
-            admin.execute(DISCONNECT, {"logins": LOGINS})
+            admin.execute(BUSY, [LOGINS])
             kept = self._shape(admin) == self.shape
             if kept:
                 start_clock(admin)
@@ -135,6 +135,8 @@ class Reused:
     def drop(self) -> None:
         self._close()
         if self.name:
+            with self._admin() as admin:
+                admin.execute(DISCONNECT)
             drop_database(self.server, self.name)
             self.name = ""
 

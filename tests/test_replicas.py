@@ -228,7 +228,7 @@ def settled(read: Callable[[], Any]) -> Any:
 
 def test_progress_is_seen_on_both_replicas(fleet: Fleet):
     person = fleet.people[0]
-    job = order_passages(fleet, person, 40)
+    job = order_passages(fleet, person, 25)
     state = "select progress, message from public.jobs where id = %s"
     until(lambda: fleet.world.value(state, job) > 0, "the first passage was spoken")
     with frozen(fleet):
