@@ -48,7 +48,7 @@ def summary(operator: Operator, store: Store | None, asked: Span, zone: str) -> 
         cost_sections.outlook(desk, foretold, zone)
     with right.container(border=True):
         cost_sections.months(desk, zone)
-    cost_assistants.show(operator, store, asked, zone)
+    cost_assistants.show(desk, zone)
     st.caption(f"{cost_sections.as_of(desk, zone)} Money in US dollars; days and months are UTC.")
     cost_refusals.show(operator, store, zone)
     cost_trust.show(operator)

@@ -12,7 +12,7 @@ from services.identity import Role
 
 CACHE_SECONDS = 30
 # Functions whose answers may be as old; the others are asked each time.
-SHOWN_ONLY = frozenset({"audit_choices", "speech_saved", "store_accounts"})
+SHOWN_ONLY = frozenset({"assistant_costs", "audit_choices", "speech_saved", "store_accounts"})
 
 _marks: dict[UUID, UUID] = {}
 

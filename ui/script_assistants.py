@@ -36,7 +36,8 @@ def show(operator: Operator, store: Store) -> None:
     if not known:
         st.info("Nobody writes for this store yet. A new assistant begins with a template or blank.",
                 icon=":material/history_edu:")  # fmt: skip
-    costs = {cost.assistant_id: cost for cost in of_assistants(operator.database, operator.account_id, store.id)}
+    door = session.recently(operator, store)
+    costs = {cost.assistant_id: cost for cost in of_assistants(door, operator.account_id, store.id)}
     for one in known:
         _card(operator, store, one, costs.get(one.id))
     if archived:

@@ -6,17 +6,27 @@ from uuid import UUID
 import streamlit as st
 
 from services import clips
+from services.clips import Clip
+from services.database.door import Database
 from services.errors import NotFound
+from services.identity import Role
 from services.profiles import Store
 from ui import post_clip, session
+from ui.recent import CACHE_SECONDS
 from ui.session import Operator
+
+
+@st.cache_data(ttl=CACHE_SECONDS, max_entries=500, show_spinner=False)
+def _newest(
+    account_id: UUID, person_id: UUID, role: Role, mark: UUID | None, profile_id: UUID, _database: Database
+) -> list[Clip]:
+    return clips.page(_database, profile_id, limit=post_clip.OFFERED)
 
 
 def choose(operator: Operator, store: Store) -> UUID | None:
     """The chosen clip's id; shows nothing in a store without clips."""
-    offered = {
-        clip.id: clip for clip in clips.page(session.recently(operator, store), store.id, limit=post_clip.OFFERED)
-    }
+    newest = _newest(*session.cache_key(operator), store.id, operator.database)
+    offered = {clip.id: clip for clip in newest}
     asked = post_clip.asked()
     if asked and asked not in offered and (clip := post_clip.named(operator, store, asked)):
         offered = {clip.id: clip, **offered}

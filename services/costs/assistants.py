@@ -6,7 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from services.costs.desk import LEDGER_BEGINS
 from services.database.door import Database
 
 
@@ -41,11 +40,10 @@ class AssistantCost(BaseModel):
 
 
 def of_assistants(
-    database: Database, account_id: UUID, profile_id: UUID | None, first: date | None = None, last: date | None = None
+    database: Database, account_id: UUID, profile_id: UUID | None, first: date = date.min, last: date = date.max
 ) -> list[AssistantCost]:
     """The dearest first, at most 200, over the whole months of a range; of a store, or of all that one may see."""
     rows = database.call(
-        "assistant_costs", p_account_id=account_id, p_profile_id=profile_id, p_from=first or LEDGER_BEGINS,
-        p_to=last or date.max,
+        "assistant_costs", p_account_id=account_id, p_profile_id=profile_id, p_from=first, p_to=last,
     )  # fmt: skip
     return [AssistantCost.model_validate(row) for row in rows]

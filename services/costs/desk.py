@@ -7,9 +7,10 @@ from typing import Literal
 from uuid import UUID
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.costs import forecast
+from services.costs.assistants import AssistantCost
 from services.costs.forecast import Forecast
 from services.database.door import Database
 from services.errors import InvalidInput
@@ -139,6 +140,7 @@ class Desk(_Answer):
     projects: list[WorkLine]
     clips: list[WorkLine]
     outlook: Outlook
+    assistants: list[AssistantCost] = Field(default_factory=list)  # an export has none
 
     @property
     def today(self) -> date:

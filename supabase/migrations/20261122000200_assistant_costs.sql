@@ -85,3 +85,11 @@ begin
             order by a.usd desc, a.assistant_id limit 200) x);
 end $$;
 grant execute on function public.assistant_costs(uuid, uuid, date, date) to authenticated;
+
+-- As before, with the assistants: one question for the page.
+create or replace function public.costs_desk(
+    p_account_id uuid, p_profile_id uuid, p_from date, p_to date, p_grain text default 'day'
+) returns jsonb language sql stable set search_path = '' as $$
+    select private.costs_desk(p_account_id, p_profile_id, p_from, p_to, p_grain)
+           || jsonb_build_object('assistants', public.assistant_costs(p_account_id, p_profile_id, p_from, p_to))
+$$;
