@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from services.errors import QuotaExceeded
+from services.media.folder import Folder
+from services.speech import reconcile
 from tests import kill
 from tests.builders import World, entry, speech
 from tests.costs import bidder
@@ -148,7 +151,7 @@ def test_killed_traders_sell_nothing_twice_and_lose_nothing(open_till: OpenTill,
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=full)])
 def test_jobs_ordered_and_worked_by_killed_processes_end_with_their_money_right(
-    open_till: OpenTill, worker_url: str, kills: int
+    open_till: OpenTill, worker_url: str, kills: int, tmp_path: Path
 ) -> None:
     till = open_till("0.60")
     world, person = till.world, till.world.person(till.account, "manager", till.store)
@@ -164,7 +167,17 @@ def test_jobs_ordered_and_worked_by_killed_processes_end_with_their_money_right(
     for worker in workers:
         worker.kill()
         worker.join(10)
+    find_out_about_the_lost(world, tmp_path)
     assert_ended_well(till)
+
+
+def find_out_about_the_lost(world: World, folder: Path) -> None:
+    """What a job holds whose third worker died in its call is given back when the answer's time is over."""
+    world.execute("update public.purchases set deadline = now() - interval '1 hour' where state = 'sent'")
+    world.job("reconcile")
+    worker = world.as_worker()
+    found = worker.call("claim_job", p_worker="hand", p_kinds=["reconcile"], p_lease_seconds=60)
+    reconcile.reconcile(kill.Context(kill.Claimed.model_validate(found), worker, Folder(folder), kill.options()))
 
 
 def assert_ended_well(till: Till) -> None:
