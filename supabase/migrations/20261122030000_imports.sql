@@ -350,9 +350,9 @@ begin
     begin
         v_report := private.take_folder(p_import_id, v_store, v_person, p_folder);
         if p_dry_run then
-            raise exception 'only tried' using errcode = 'PT499';
+            raise exception using errcode = 'UN000';               -- tried only: undone
         end if;
-    exception when sqlstate 'PT499' then
+    exception when sqlstate 'UN000' then
         null;
     end;
     delete from private.import_lines l where l.import_id = p_import_id;
