@@ -57,8 +57,54 @@ begin
     return null;
 end $$;
 
-select private.add_to_assistant(e, r)
-from public.cost_entries e join public.pipeline_runs r on r.id = e.run_id;
+-- The month's rows as the ledger has them.
+create function private.assistant_lines(p_account_id uuid, p_month date) returns setof public.assistant_costs
+language plpgsql stable set search_path = '' as $$
+begin
+    return query
+        select r.assistant_id, p_month, e.operation, r.account_id, r.profile_id,
+               count(*) filter (where not exists (select from public.cost_entries b
+                                                  where b.run_id = e.run_id and b.seq < e.seq)),
+               count(*), sum(private.tokens_of(e.units))::numeric(20,0), sum(e.cost_usd)::numeric(14,6), max(e.settled_at)
+        from public.cost_entries e join public.pipeline_runs r on r.id = e.run_id
+        where e.account_id = p_account_id and e.booked_on >= p_month and e.booked_on < p_month + interval '1 month'
+        group by r.assistant_id, e.operation, r.account_id, r.profile_id;
+end $$;
+
+-- In a month that nobody else writes.
+create function private.rebuild_assistant_costs(p_account_id uuid, p_month date) returns void
+language plpgsql set search_path = '' as $$
+begin
+    delete from public.assistant_costs c where c.account_id = p_account_id and c.month = p_month;
+    insert into public.assistant_costs select l.* from private.assistant_lines(p_account_id, p_month) l;
+end $$;
+
+-- As before, with the assistants' sums.
+alter function private.rebuild_cost_rollups(uuid, date) rename to rebuild_sums_but_assistants;
+create function private.rebuild_cost_rollups(p_account_id uuid, p_month date) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.rebuild_sums_but_assistants(p_account_id, p_month);  -- takes the month's lock
+    perform private.rebuild_assistant_costs(p_account_id, date_trunc('month', p_month)::date);
+end $$;
+alter function private.check_money(uuid, date) rename to check_sums_but_assistants;
+create function private.check_money(p_account_id uuid, p_month date)
+returns table (scope_id uuid, what text, stored numeric, ledger numeric)
+language sql stable security definer set search_path = '' as $$
+    select c.* from private.check_sums_but_assistants(p_account_id, p_month) c
+    union all
+    select coalesce(s.profile_id, l.profile_id), 'assistant', coalesce(s.cost_usd, 0), coalesce(l.cost_usd, 0)
+    from (select * from public.assistant_costs c where c.account_id = p_account_id and c.month = p_month) s
+    full join private.assistant_lines(p_account_id, p_month) l using (assistant_id, phase)
+    where (s.cost_usd, s.calls, s.runs) is distinct from (l.cost_usd, l.calls, l.runs)
+$$;
+revoke execute on function private.rebuild_sums_but_assistants(uuid, date), private.check_sums_but_assistants(uuid, date)
+    from service_role;
+grant execute on function private.rebuild_cost_rollups(uuid, date), private.check_money(uuid, date) to service_role;
+
+select private.rebuild_assistant_costs(m.account_id, m.month)
+from (select distinct e.account_id, date_trunc('month', e.booked_on::timestamp)::date as month
+      from public.cost_entries e where e.run_id is not null) m;
 
 -- What assistants cost from month to month, the dearest first, at most 200: of a store, or of all stores one may see.
 -- In plpgsql: before Postgres 18 a function in SQL is planned at each call.

@@ -297,6 +297,9 @@ begin
                group by s.run_id) t on t.run_id = l.run_id
     where l.import_id = p_import_id and l.run_id is not null
     window lines as (partition by l.run_id order by l.at, l.place);
+    perform private.rebuild_assistant_costs(p_store.account_id, m.month)  -- the ledger's trigger saw no run of new ones
+    from (select distinct date_trunc('month', l.at at time zone 'UTC')::date as month
+          from private.import_lines l where l.import_id = p_import_id and l.run_id is not null order by 1) m;
     return v_count;
 end $$;
 
