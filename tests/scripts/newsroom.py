@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
@@ -16,8 +16,9 @@ from services.config import Settings
 from services.database.door import Database
 from services.database.embedded import Server
 from services.jobs import attempt
+from services.jobs.handlers import HANDLERS, Handler
 from services.media.folder import Folder
-from services.scripts import assistants, pipeline, runs
+from services.scripts import assistants, runs
 from services.scripts.assistants import Values
 from services.scripts.phases import Assistant, PhaseModels
 from tests import kill
@@ -29,6 +30,7 @@ MODEL = "gemini-3.8-flash"
 BRIEFING = "Our bakery opens at six. The bread is baked with old grains. Two rolls cost one dollar."
 PRICES = {"input_tokens": "0.75", "cached_tokens": "0.075", "output_tokens": "3.75"}  # US dollars a million
 PER = Decimal(1_000_000)
+ORDERS = ["script", "captions", "cover"]  # kinds of jobs
 
 
 def draft(script: str = "Fresh bread at six.") -> Turn:
@@ -65,7 +67,7 @@ class Newsroom:
     assistant: UUID = field(init=False)
 
     @classmethod
-    def open(cls, world: World, server: Server, folder: Folder, fake: FakeGemini, quota: str = "10") -> "Newsroom":
+    def open(cls, world: World, server: Server, folder: Folder, fake: FakeGemini, quota: str = "10") -> Self:
         account = world.company()
         store = world.store(account, quota=quota)
         data = Path(folder.path("speech/x")).parents[2] / "data"
@@ -100,20 +102,20 @@ class Newsroom:
 
     # Workers ------------------------------------------------------------------------------------------------
 
-    def work(self) -> dict[str, Any]:
-        """Take up the oldest waiting run in this thread; returns its job's row, or nothing where none waits."""
-        found = self.world.as_worker().call("claim_job", p_worker="hand", p_kinds=["script"], p_lease_seconds=600)
+    def work(self, handler: Handler | None = None) -> dict[str, Any]:
+        """Take up the oldest waiting order in this thread; returns its job's row, or nothing where none waits."""
+        found = self.world.as_worker().call("claim_job", p_worker="hand", p_kinds=ORDERS, p_lease_seconds=600)
         if found is None:
             return {}
         context = kill.Context(kill.Claimed.model_validate(found), self.world.as_worker(), self.folder, self.options)
-        attempt.run(context, pipeline.write)
+        attempt.run(context, handler or HANDLERS[context.job.kind])
         return kill.job_row(self.world, context.job.id)
 
-    def finish(self, run_id: UUID) -> dict[str, Any]:
-        """Let time pass and work until the run has ended."""
+    def finish(self, job_id: UUID) -> dict[str, Any]:
+        """Let time pass and work until the order has ended."""
         for _ in range(8):
             self.time_passes()
-            row = kill.job_row(self.world, run_id)
+            row = kill.job_row(self.world, job_id)
             if row["status"] in ("completed", "failed", "cancelled"):
                 return row
             self.work()
@@ -147,16 +149,16 @@ class Newsroom:
     # Facts --------------------------------------------------------------------------------------------------
 
     def entries(self, run_id: UUID | None = None) -> list[dict[str, Any]]:
+        """Of a run, or all."""
         return self.world.rows(
-            "select * from public.cost_entries where run_id = coalesce(%s, run_id) order by seq", run_id
+            "select * from public.cost_entries where %s::uuid is null or run_id = %s order by seq", run_id, run_id
         )
 
     def phases(self, run_id: UUID) -> list[str]:
         return [row["operation"] for row in self.entries(run_id)]
 
     def assert_books_equal_the_bill(self) -> None:
-        assert sum(row["cost_usd"] for row in self.entries()) == sum(map(cost, self.fake.bill))
-        assert len(self.entries()) == len(self.fake.bill)
+        assert sorted(row["cost_usd"] for row in self.entries()) == sorted(map(cost, self.fake.bill))
         assert self.world.money_differences() == []
 
 

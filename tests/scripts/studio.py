@@ -1,16 +1,14 @@
 """A store that has covers drawn by a played Gemini, for a clip of its video project and for a podcast."""
 
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from services import clips
 from services.clips import Clip, Project
 from services.database.door import Database
-from services.jobs import attempt
-from services.scripts import cover_work, covers, practice_pictures
+from services.scripts import covers, practice_pictures
 from services.scripts.covers import Cover, Subject
 from services.scripts.proposals import Proposal
-from tests import kill
 from tests.fakes.gemini import Turn
 from tests.scripts.newsroom import PRICES, Newsroom
 
@@ -26,9 +24,8 @@ class Studio(Newsroom):
     podcast: UUID
 
     @classmethod
-    def open(cls, *place: Any, **options: Any) -> "Studio":
+    def open(cls, *place: Any, **options: Any) -> Self:
         studio = super().open(*place, **options)
-        assert isinstance(studio, Studio)
         world = studio.world
         for kind, usd in PRICES.items():
             world.price(studio.account, "gemini", DRAWER, usd, kind=kind, per=1_000_000)
@@ -63,20 +60,6 @@ class Studio(Newsroom):
         made = self.cover(subject, **changes)
         assert self.work()["status"] == "completed"
         return made
-
-    def work(self) -> dict[str, Any]:
-        found = self.world.as_worker().call("claim_job", p_worker="hand", p_kinds=["cover"], p_lease_seconds=600)
-        if found is None:
-            return {}
-        context = kill.Context(kill.Claimed.model_validate(found), self.world.as_worker(), self.folder, self.options)
-        attempt.run(context, cover_work.draw)
-        return kill.job_row(self.world, context.job.id)
-
-    def entries(self, run_id: UUID | None = None) -> list[dict[str, Any]]:
-        """Those of covers belong to no run."""
-        return self.world.rows(
-            "select * from public.cost_entries where run_id is not distinct from %s order by seq", run_id
-        )
 
     def proposal(self, cover_id: UUID) -> Proposal:
         return next(one for one in covers.find(self.door, self.on_clip()) if one.id == cover_id)

@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,21 @@ import pytest
 
 from services.database.embedded import Server
 from services.errors import Conflict, InvalidInput, NotAllowed, NotFound, ProviderFailed, VendorBusy
-from services.jobs import attempt, queue
+from services.jobs import queue
 from services.media.folder import Folder
 from services.publishing.lengths import weighted_length
-from services.scripts import caption_work, captions, gemini, practice, proposals
+from services.scripts import captions, gemini, practice, proposals
 from services.scripts.captions import Captions, Proposals, Subject, Wanted
 from services.scripts.gemini import Gemini
 from services.scripts.gemini_answers import UNREADABLE
 from services.scripts.practice import PLAINLY, Practice
 from services.scripts.proposals import Proposal
 from services.scripts.writer import NOTHING, Answer
-from tests import kill
 from tests.builders import World
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_wire import Turn
 from tests.fakes.web import HANG_UP, Reply
-from tests.scripts.newsroom import MODEL, Newsroom, cost
+from tests.scripts.newsroom import MODEL, Newsroom
 from tests.video import files
 
 LIMITS = {"instagram": 2_200, "x": 280}
@@ -181,55 +179,24 @@ class TestPractice:
 # The job ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Desk:
-    room: Newsroom
+class Desk(Newsroom):
     film: Path
 
     def clip(self, film: Path | None = None, **extra: Any) -> UUID:
         """A clip whose file is a copy of the film."""
-        room = self.room
-        path = f"clips/{room.account}/{room.store}/{uuid4()}.mp4"
-        room.folder.write(path, (film or self.film).read_bytes())
+        path = f"clips/{self.account}/{self.store}/{uuid4()}.mp4"
+        self.folder.write(path, (film or self.film).read_bytes())
         values = {"final_status": "completed", "media_type": "video", "media_path": path, "name": "Autumn bread"}
-        return room.world.clip(room.store, room.world.project(room.store), **{**values, **extra})
+        return self.world.clip(self.store, self.world.project(self.store), **{**values, **extra})
 
-    def order(self, clip: UUID | None = None, made: UUID | None = None, **changes: Any) -> UUID:
-        room = self.room
-        values = {"kind": "captions", "profile_id": room.store, "model": MODEL, "clip_id": clip or self.clip(),
+    def propose(self, clip: UUID | None = None, made: UUID | None = None, **changes: Any) -> UUID:
+        """Order captions."""
+        values = {"kind": "captions", "profile_id": self.store, "model": MODEL, "clip_id": clip or self.clip(),
                   "wanted": WANTED.model_dump(mode="json")}  # fmt: skip
-        return proposals.order(changes.pop("door", room.door), made or uuid4(), **{**values, **changes})
-
-    def work(self) -> dict[str, Any]:
-        """Take up the oldest waiting order in this thread; returns its job's row, or nothing where none waits."""
-        room = self.room
-        found = room.world.as_worker().call("claim_job", p_worker="hand", p_kinds=["captions"], p_lease_seconds=600)
-        if found is None:
-            return {}
-        context = kill.Context(kill.Claimed.model_validate(found), room.world.as_worker(), room.folder, room.options)
-        attempt.run(context, caption_work.propose)
-        return kill.job_row(room.world, context.job.id)
-
-    def finish(self, made: UUID) -> dict[str, Any]:
-        """Let time pass and work until the order has ended."""
-        for _ in range(8):
-            self.room.time_passes()
-            row = kill.job_row(self.room.world, made)
-            if row["status"] in ("completed", "failed", "cancelled"):
-                return row
-            self.work()
-        raise AssertionError(f"still {row['status']}: {row['message']}")
+        return proposals.order(changes.pop("door", self.door), made or uuid4(), **{**values, **changes})
 
     def get(self, made: UUID) -> Proposal:
-        return proposals.get(self.room.door, made)
-
-    def entries(self) -> list[dict[str, Any]]:
-        return self.room.world.rows("select * from public.cost_entries order by seq")
-
-    def assert_books_equal_the_bill(self) -> None:
-        bill = self.room.fake.bill
-        assert [row["cost_usd"] for row in self.entries()] == [cost(charge) for charge in bill]
-        assert self.room.world.money_differences() == []
+        return proposals.get(self.door, made)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +214,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(world: World, server: Server, folder: Folder, fake: FakeGemini, film: Path) -> Desk:
-    return Desk(Newsroom.open(world, server, folder, fake), film)
+    desk = Desk.open(world, server, folder, fake)
+    desk.film = film
+    return desk
 
 
 def turn(**changes: Any) -> Turn:
@@ -255,10 +224,10 @@ def turn(**changes: Any) -> Turn:
 
 
 def test_frames_are_looked_at_and_captions_kept_and_filed(desk: Desk) -> None:
-    desk.room.fake.say(turn())
-    made = desk.order()
+    desk.fake.say(turn())
+    made = desk.propose()
     assert desk.work()["status"] == "completed"
-    (body,) = desk.room.fake.bodies()
+    (body,) = desk.fake.bodies()
     parts = body["contents"][0]["parts"]
     frames = [base64.urlsafe_b64decode(part["inlineData"]["data"] + "==") for part in parts if "inlineData" in part]
     assert len(frames) == 3 <= captions.FRAMES
@@ -275,96 +244,96 @@ def test_frames_are_looked_at_and_captions_kept_and_filed(desk: Desk) -> None:
         found.clip_id,
         found.project_id,
     )
-    assert (entry["user_id"], entry["profile_id"], entry["job_id"]) == (desk.room.manager, desk.room.store, made)
-    (details,) = desk.room.world.rows("select details from public.cost_entry_details")
+    assert (entry["user_id"], entry["profile_id"], entry["job_id"]) == (desk.manager, desk.store, made)
+    (details,) = desk.world.rows("select details from public.cost_entry_details")
     assert details["details"]["frames_analyzed"] == 3
     assert details["details"]["video_duration"] == pytest.approx(3.0)
     assert details["details"]["preview"] == "Autumn bread: 3 frames of 3 s"
     desk.assert_books_equal_the_bill()
-    assert list((desk.room.data / "work").glob("*")) == []
+    assert list((desk.data / "work").glob("*")) == []
 
 
 def test_the_same_film_is_paid_once_in_a_store(desk: Desk) -> None:
-    first, second = desk.order(), desk.order()
-    desk.room.fake.say(turn())
+    first, second = desk.propose(), desk.propose()
+    desk.fake.say(turn())
     assert [desk.work()["status"], desk.work()["status"]] == ["completed", "completed"]
-    assert len(desk.room.fake.bill) == 1
+    assert len(desk.fake.bill) == 1
     bought, reused = desk.get(first), desk.get(second)
     assert (bought.file_hash, reused.cost_usd) == (reused.file_hash, 0)
     assert {**(bought.output or {}), "reused": True} == reused.output
-    assert desk.room.world.value("select sum(held_usd) from public.cost_holds") == 0
-    desk.room.fake.say(turn(), turn())
+    assert desk.world.value("select sum(held_usd) from public.cost_holds") == 0
+    desk.fake.say(turn(), turn())
     others = [
-        desk.order(wanted=WANTED.model_copy(update={"language": "de"}).model_dump(mode="json")),
-        desk.order(wanted=WANTED.model_copy(update={"limits": {"x": 280}}).model_dump(mode="json")),
+        desk.propose(wanted=WANTED.model_copy(update={"language": "de"}).model_dump(mode="json")),
+        desk.propose(wanted=WANTED.model_copy(update={"limits": {"x": 280}}).model_dump(mode="json")),
     ]
     for made in others:
         assert desk.finish(made)["status"] == "completed"
-    assert len(desk.room.fake.bill) == 3
+    assert len(desk.fake.bill) == 3
     desk.assert_books_equal_the_bill()
 
 
 def test_another_store_has_its_own(desk: Desk) -> None:
-    desk.room.fake.say(turn(), turn())
-    desk.order()
+    desk.fake.say(turn(), turn())
+    desk.propose()
     desk.work()
-    other = desk.room.world.store(desk.room.account, quota="10")
-    admin = desk.room.world.as_person(desk.room.world.person(desk.room.account, "admin"))
-    path = f"clips/{desk.room.account}/{other}/{uuid4()}.mp4"
-    desk.room.folder.write(path, desk.film.read_bytes())
-    clip = desk.room.world.clip(other, desk.room.world.project(other), media_path=path, final_status="completed")
-    made = desk.order(clip, profile_id=other, door=admin)
+    other = desk.world.store(desk.account, quota="10")
+    admin = desk.world.as_person(desk.world.person(desk.account, "admin"))
+    path = f"clips/{desk.account}/{other}/{uuid4()}.mp4"
+    desk.folder.write(path, desk.film.read_bytes())
+    clip = desk.world.clip(other, desk.world.project(other), media_path=path, final_status="completed")
+    made = desk.propose(clip, profile_id=other, door=admin)
     desk.finish(made)
-    assert len(desk.room.fake.bill) == 2
+    assert len(desk.fake.bill) == 2
 
 
 def test_two_at_once_make_one_bill(desk: Desk) -> None:
     """The second waits for the first, whoever of them comes to it first."""
-    desk.room.fake.say(turn())
-    both_made = [desk.order(), desk.order()]
+    desk.fake.say(turn())
+    both_made = [desk.propose(), desk.propose()]
     with ThreadPoolExecutor(2) as workers:
         list(workers.map(lambda _: desk.work(), range(2)))
     assert {desk.finish(made)["status"] for made in both_made} == {"completed"}
-    assert len(desk.room.fake.bill) == 1
+    assert len(desk.fake.bill) == 1
     assert sorted(desk.get(made).output["reused"] for made in both_made) == [False, True]
     desk.assert_books_equal_the_bill()
 
 
 def test_who_waited_goes_on_where_the_first_fails(desk: Desk) -> None:
-    first, second = desk.order(), desk.order()
+    first, second = desk.propose(), desk.propose()
     waited = []
 
     def meanwhile(reply: Reply) -> Reply:
         waited.append(desk.work()["message"])
         return reply
 
-    desk.room.fake.say(Turn("not JSON", lost=meanwhile), turn())
+    desk.fake.say(Turn("not JSON", lost=meanwhile), turn())
     assert desk.work()["status"] == "failed"
     assert ["Waiting for the same film" in message for message in waited] == [True]
     assert desk.finish(second)["status"] == "completed"
-    queue.retry(desk.room.door, first)
+    queue.retry(desk.door, first)
     assert desk.finish(first)["status"] == "completed"
     assert [desk.get(made).output["reused"] for made in (first, second)] == [True, False]
-    assert len(desk.room.fake.bill) == 2
+    assert len(desk.fake.bill) == 2
     desk.assert_books_equal_the_bill()
 
 
 @pytest.mark.parametrize("place", ["spooled", pytest.param("settled", marks=pytest.mark.full)])
 def test_a_killed_worker_pays_once(desk: Desk, place: str) -> None:
-    desk.room.fake.say(turn())
-    made = desk.order()
-    desk.room.die_at(f"{place}:1")
+    desk.fake.say(turn())
+    made = desk.propose()
+    desk.die_at(f"{place}:1")
     assert desk.finish(made)["status"] == "completed"
-    assert len(desk.room.fake.bill) == 1
+    assert len(desk.fake.bill) == 1
     desk.assert_books_equal_the_bill()
 
 
 def test_a_click_repeated_is_one_order(desk: Desk) -> None:
     clip, made = desk.clip(), uuid4()
-    assert desk.order(clip, made) == desk.order(clip, made)
+    assert desk.propose(clip, made) == desk.propose(clip, made)
     with pytest.raises(Conflict):
-        desk.order(clip, made, model="gemini-3.5-flash-lite")
-    assert len(desk.room.world.rows("select from public.proposals")) == 1
+        desk.propose(clip, made, model="gemini-3.5-flash-lite")
+    assert len(desk.world.rows("select from public.proposals")) == 1
 
 
 @pytest.mark.parametrize(
@@ -377,8 +346,8 @@ def test_a_click_repeated_is_one_order(desk: Desk) -> None:
     ],
 )
 def test_an_answer_that_is_no_use_is_billed_and_said(desk: Desk, said_: Turn, sentence: str) -> None:
-    desk.room.fake.say(said_)
-    made = desk.order()
+    desk.fake.say(said_)
+    made = desk.propose()
     ended = desk.work()
     assert ended["status"] == "failed"
     assert sentence in ended["error"]
@@ -387,10 +356,10 @@ def test_an_answer_that_is_no_use_is_billed_and_said(desk: Desk, said_: Turn, se
 
 
 def test_an_answer_that_was_lost_is_not_asked_for_again(desk: Desk) -> None:
-    desk.room.fake.say(turn(lost=lambda _: HANG_UP))
-    desk.order()
+    desk.fake.say(turn(lost=lambda _: HANG_UP))
+    desk.propose()
     assert "nobody can tell" in desk.work()["error"]
-    assert len(desk.room.fake.bill) == 1
+    assert len(desk.fake.bill) == 1
 
 
 def _sound(tmp_path: Path) -> Path:
@@ -406,40 +375,40 @@ def _broken(tmp_path: Path) -> Path:
 def test_a_film_without_frames_buys_nothing(
     desk: Desk, tmp_path: Path, make: Callable[[Path], Path], sentence: str
 ) -> None:
-    desk.order(desk.clip(make(tmp_path)))
+    desk.propose(desk.clip(make(tmp_path)))
     ended = desk.work()
     assert (ended["status"], sentence in ended["error"]) == ("failed", True)
-    assert desk.room.fake.bodies() == []
-    assert desk.room.world.value("select sum(held_usd) from public.cost_holds") == 0
+    assert desk.fake.bodies() == []
+    assert desk.world.value("select sum(held_usd) from public.cost_holds") == 0
 
 
 def test_a_clip_that_is_gone_or_not_ready_buys_nothing(desk: Desk) -> None:
     gone, raw = desk.clip(), desk.clip(final_status="pending")
-    orders = [desk.order(gone), desk.order(raw)]
-    desk.room.world.execute("update public.clips set deleted_at = now() where id = %s", gone)
+    orders = [desk.propose(gone), desk.propose(raw)]
+    desk.world.execute("update public.clips set deleted_at = now() where id = %s", gone)
     ended = [desk.finish(made) for made in orders]
     assert ["deleted" in ended[0]["error"], "not ready" in ended[1]["error"]] == [True, True]
-    assert desk.room.fake.bodies() == []
+    assert desk.fake.bodies() == []
 
 
 def test_the_practice_writer_needs_no_account(desk: Desk) -> None:
-    made = desk.order(model=practice.MODEL)
+    made = desk.propose(model=practice.MODEL)
     assert desk.work()["status"] == "completed"
     found = Proposals.model_validate(desk.get(made).output)
     assert found.shows == PLAINLY
     assert desk.get(made).cost_usd == 0
-    assert desk.room.fake.bodies() == []
-    assert proposals.quote(desk.room.door, desk.room.store, "captions", practice.MODEL).largest == Decimal(0)
+    assert desk.fake.bodies() == []
+    assert proposals.quote(desk.door, desk.store, "captions", practice.MODEL).largest == Decimal(0)
 
 
 def test_only_who_works_there_orders_and_reads(desk: Desk) -> None:
-    clip, room = desk.clip(), desk.room
-    finance = room.world.as_person(room.world.person(room.account, "finance"))
-    stranger = room.world.as_person(room.world.person(room.world.company(), "admin"))
-    for door, refusal in ((finance, NotAllowed), (stranger, NotFound), (room.world.doors.anonymous(), NotAllowed)):
+    clip = desk.clip()
+    finance = desk.world.as_person(desk.world.person(desk.account, "finance"))
+    stranger = desk.world.as_person(desk.world.person(desk.world.company(), "admin"))
+    for door, refusal in ((finance, NotAllowed), (stranger, NotFound), (desk.world.doors.anonymous(), NotAllowed)):
         with pytest.raises(refusal):
-            desk.order(clip, door=door)
-    made = desk.order(clip)
+            desk.propose(clip, door=door)
+    made = desk.propose(clip)
     assert [one.id for one in proposals.find(finance, "captions", clip_id=clip)] == [made]
     assert proposals.find(stranger, "captions", clip_id=clip) == []
     with pytest.raises(NotAllowed):

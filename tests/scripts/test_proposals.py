@@ -16,14 +16,13 @@ from services.errors import (
     QuotaExceeded,
     Unavailable,
 )
-from services.jobs import attempt, queue
+from services.jobs import queue
 from services.media.folder import Folder
 from services.scripts import calls, proposals
 from services.scripts.calls import File, Taken
 from services.scripts.phases import Draft
 from services.scripts.writer import Answer, Request
 from services.speech import reconcile
-from tests import kill
 from tests.builders import World
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_wire import Turn
@@ -62,18 +61,10 @@ def answer_once(context: Any) -> None:
     proposals.finish(context)
 
 
-def work(room: Newsroom) -> dict[str, Any]:
-    worker = room.world.as_worker()
-    found = worker.call("claim_job", p_worker="hand", p_kinds=["cover", "captions"], p_lease_seconds=600)
-    context = kill.Context(kill.Claimed.model_validate(found), worker, room.folder, room.options)
-    attempt.run(context, answer_once)
-    return kill.job_row(room.world, context.job.id)
-
-
 def test_an_answer_is_bought_once_and_filed_under_clip_project_and_person(room: Newsroom) -> None:
     room.fake.say(draft())
     made = order(room)
-    assert work(room)["status"] == "completed"
+    assert room.work(answer_once)["status"] == "completed"
     found = proposals.get(room.door, made)
     (entry,) = room.world.rows("select * from public.cost_entries")
     assert (entry["operation"], entry["category"], entry["job_id"]) == ("cover_image", "image", made)
@@ -104,7 +95,7 @@ def test_its_price_is_known_before(room: Newsroom) -> None:
     order(room)
     (held,) = room.world.rows("select estimate_usd from public.cost_holds")
     assert held["estimate_usd"] == quoted.largest
-    work(room)
+    room.work(answer_once)
     (entry,) = room.world.rows("select cost_usd from public.cost_entries")
     again = proposals.quote(room.door, room.store, "cover", MODEL)
     assert (again.typical, again.known) == (entry["cost_usd"], 1)
@@ -115,14 +106,14 @@ def test_its_price_is_known_before(room: Newsroom) -> None:
 def test_an_answer_that_is_no_use_is_billed_said_and_bought_again_by_a_retry_only(room: Newsroom) -> None:
     room.fake.say(Turn("not JSON"))
     made = order(room)
-    ended = work(room)
+    ended = room.work(answer_once)
     assert (ended["status"], ended["error"]) == ("failed", "This is no use.")
     found = proposals.get(room.door, made)
     assert (found.status, found.error, found.output) == ("failed", "This is no use.", None)
     assert found.cost_usd > 0
     room.fake.say(draft())
     queue.retry(room.door, made)
-    assert work(room)["status"] == "completed"
+    assert room.work(answer_once)["status"] == "completed"
     assert len(room.fake.bill) == 2
     assert room.world.money_differences() == []
 
@@ -136,12 +127,12 @@ def test_an_answer_that_could_not_be_booked_is_drained_with_its_file(room: Newsr
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calls, "_settle", away)
-        assert work(room)["status"] == "pending"
+        assert room.work(answer_once)["status"] == "pending"
     assert reconcile.drain(room.world.as_worker(), room.folder, room.options.spool_folder) == 1
     assert room.folder.read(f"covers/{room.account}/{room.store}/{made}.txt") == b"words"
     assert proposals.get(room.door, made).output == {"title": "Bread"}
     room.time_passes()
-    assert work(room)["status"] == "completed"
+    assert room.work(answer_once)["status"] == "completed"
     assert len(room.fake.bill) == 1
 
 
