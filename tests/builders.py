@@ -29,6 +29,10 @@ CLOCK = (
     "create or replace function private.utc_now() returns timestamptz language sql stable set search_path = ''"
     " as $$ select {} $$"
 )
+# As now(), a stopped clock shows one time through a transaction, though it is moved meanwhile.
+STOPPED = (
+    "coalesce(nullif(current_setting('clock.stopped', true), ''), set_config('clock.stopped', '{}', true))::timestamptz"
+)
 AS_MADE = "set session authorization default; reset all; select pg_advisory_unlock_all(); unlisten *; discard temp"
 
 
@@ -81,7 +85,7 @@ class World:
             self.set_clock(None)
 
     def set_clock(self, instant: datetime | None) -> None:
-        self.execute(CLOCK.format(f"timestamptz '{instant.isoformat()}'" if instant else "now()"))
+        self.execute(CLOCK.format(STOPPED.format(instant.isoformat()) if instant else "now()"))
 
     # People and stores -----------------------------------------------------------------------------------------
 
