@@ -43,7 +43,7 @@ class GuardedTransport(httpx.BaseTransport):
 
     def __init__(self, *, private: bool, ends_at: float | None = None) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+            ssl_context=trusted(),
             network_backend=_Backend(private, ends_at),
         )
 
@@ -65,9 +65,14 @@ class GuardedTransport(httpx.BaseTransport):
         self._pool.close()
 
 
+def trusted() -> ssl.SSLContext:
+    """The issuers that SSL_CERT_FILE and SSL_CERT_DIR name, else the usual ones."""
+    return _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
 @cache
 def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
-    """The issuers of these variables, else the usual ones. Reading them takes 30 ms; an open page tests often."""
+    """Reading them takes 30 ms; an open page tests often."""
     return httpx.create_ssl_context()
 
 
