@@ -30,7 +30,7 @@ PATIENCE = 30.0  # seconds until a test gives up waiting
 
 # Processes forked in milliseconds from one that has the modules but no threads or connections.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["pytest", "elevenlabs.client", "services.jobs.worker", "tests.costs.bidder"])
+FORKS.set_forkserver_preload(["tests.preloaded"])
 
 
 def options(**values: Any) -> Settings:
