@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, ViewportSize, expect, sync_playwright
 
 from services.database import embedded
 from tests.places import short_folder
@@ -17,6 +17,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
 expect.set_options(timeout=20_000)  # a bound on what hangs; two cores run two of these and their servers at once
+WIDE = ViewportSize(width=1400, height=900)
 LINE = "Fresh bread at six, every morning on the quay."
 ADMIN = {"name": "Ada Admin", "email": "ada@example.test", "password": "correct horse"}
 COMPANY = {"company": "Harbour Bakery", "store": "Quay", "code": "001", "city": "London", **ADMIN}
@@ -42,27 +43,51 @@ def app() -> Iterator[App]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[BrowserType]:
     """Of one module: playwright's event loop runs in this thread as long, and other tests run their own."""
     if CHROMIUM is None:
         pytest.fail("Chromium is missing: install the package `chromium`, or name it in CHROMIUM.")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield chromium
-        chromium.close()
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def profile(chromium: BrowserType) -> Iterator[BrowserContext]:
+    """A browser that remembers files: to fetch and compile Streamlit's anew takes 2 s of a processor."""
+    with short_folder() as folder:
+        context = chromium.launch_persistent_context(folder, executable_path=CHROMIUM, args=ARGS, viewport=WIDE)
+        context.set_default_timeout(20_000)
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: BrowserType) -> Iterator[Browser]:
+    """Another one, for visitors beside the `page`'s."""
+    launched = chromium.launch(executable_path=CHROMIUM, args=ARGS)
+    yield launched
+    launched.close()
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(profile: BrowserContext) -> Iterator[Page]:
     """A fresh visitor. The test fails on any script error of the page."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(20_000)
-    opened = context.new_page()
+    opened = profile.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     yield opened
-    context.close()
+    forget(profile)
     assert errors == []
+
+
+def forget(profile: BrowserContext) -> None:
+    """Close the pages and drop what they stored here: cookies, and chosen themes and widths."""
+    _, *pages = profile.pages  # without the first no window would be left
+    for page in pages:
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear()")
+        page.close()
+    profile.clear_cookies()
 
 
 def idle(page: Page) -> None:

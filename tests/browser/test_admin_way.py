@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Download, Page, expect
+from playwright.sync_api import Browser, Download, Page, expect
 
 from tests.browser.conftest import App, create_company, go, heading, idle
 
@@ -15,7 +15,7 @@ PEOPLE = "email;name;role;stores\nmia@example.test;Mia Porter;manager;104 105\nf
 REASON = "Opening of the western stores"
 
 
-def test_a_file_is_mended_imported_and_found_in_the_log(page: Page, app: App) -> None:
+def test_a_file_is_mended_imported_and_found_in_the_log(page: Page, app: App, browser: Browser) -> None:
     create_company(page, app)
     open_import(page)
     upload(page, stores=STORES.format(zone="Mars/Base"), people=PEOPLE)
@@ -33,7 +33,7 @@ def test_a_file_is_mended_imported_and_found_in_the_log(page: Page, app: App) ->
     assert all(row["link"].startswith(f"{app.url}/welcome?token_hash=") for row in links)
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_text("New or changed:")).to_have_count(0)
-    visit(page, links[0]["link"])
+    visit(browser, links[0]["link"])
     read_log(page, app)
 
 
@@ -68,10 +68,9 @@ def rows_of(file: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
 
 
-def visit(page: Page, link: str) -> None:
+def visit(browser: Browser, link: str) -> None:
     """The handed link opens the form on which its person chooses a password."""
-    assert page.context.browser is not None
-    context = page.context.browser.new_context()
+    context = browser.new_context()
     visitor = context.new_page()
     visitor.goto(link)
     expect(visitor.get_by_label("New password")).to_be_visible()

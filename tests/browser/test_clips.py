@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import (
     ADMIN,
@@ -222,10 +222,9 @@ def test_an_upload_goes_on_while_another_page_is_looked_at(page: Page, app: App,
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overflows(browser: Browser, app: App, look: str, scheme: str):
-    context = browser.new_context(viewport=LOOKS[look], color_scheme=scheme)
-    context.set_default_timeout(20_000)
-    page = context.new_page()
+def test_nothing_overflows(page: Page, app: App, look: str, scheme: str):
+    page.set_viewport_size(LOOKS[look])
+    page.emulate_media(color_scheme=scheme)
     open_clips(page, app)
     expect(page.locator("[class*=st-key-clip_card_]").first).to_be_visible()
     page.locator("[class*=st-key-clip_open_] button").first.click()
@@ -237,4 +236,3 @@ def test_nothing_overflows(browser: Browser, app: App, look: str, scheme: str):
         ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
     )
     assert wider == 0
-    context.close()

@@ -98,6 +98,7 @@ def test_a_manager_posts_a_clip_for_practice(page: Page, app: App):
     expect(page.get_by_text("Practice: nobody is billed, nothing leaves this machine.").last).to_be_visible()
     idle(page)
     page.get_by_role("button", name=re.compile("^Publish on 2")).click()
+    expect(page.get_by_text("Ordered. Follow it")).to_be_visible()
     idle(page)
     page.locator(".st-key-post_part").get_by_text("Posts", exact=True).click()
     card = page.locator("[class*=st-key-post_]", has_text="I <3 it").last

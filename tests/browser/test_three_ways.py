@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from services.database import embedded
 from tests.browser.conftest import (
     LINE,
+    WIDE,
     choose_store,
     generate_button,
     go,
@@ -28,7 +29,7 @@ from tests.installations import ADMIN, PASSWORD, WAYS, Installation
 
 pytestmark = pytest.mark.browser
 NEW_PASSWORD = "a better password"
-WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+NARROW = {"width": 390, "height": 844}
 DARK = "rgb(11, 20, 24)"  # the page in .streamlit/config.toml's dark theme
 TOO_WIDE = """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
     .filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
