@@ -99,11 +99,11 @@ class TestEveryProvider:
         assert provider.test().endswith(".")
 
     def test_gives_a_file_whose_sound_is_of_the_usual_pace(self, provider):
-        samples, rate = _decoded(_spoken(provider, LINE).data)
+        samples, rate = _decoded(_spoken(provider, SHORT).data)
         assert 0.05 < np.abs(samples).max() <= 1.0
-        assert 1.5 < len(samples) / rate < 5.0
+        assert 0.8 < len(samples) / rate < 2.5
 
-    @pytest.mark.parametrize("text", [LINE, " Hi 👋! A cafe\u0301 at 6"])
+    @pytest.mark.parametrize("text", [SHORT, " Hi 👋! A cafe\u0301 at 6"])
     def test_counts_the_characters_as_they_were_typed(self, provider, text):
         usual = provider.models()[0].multiplier * provider.voices()[0].multiplier
         assert _spoken(provider, text).units == len(text) * usual
