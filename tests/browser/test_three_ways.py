@@ -1,7 +1,7 @@
 """The main ways through, in each of the three ways to run: embedded, own Postgres, Supabase.
 
 The embedded one goes these and more in test_main_way.py at every run, through the same door as one's own Postgres:
-here the two go at full runs.
+here the two go at full runs, as does what waits longest.
 """
 
 import re
@@ -37,7 +37,7 @@ DURATION = """() => new Promise((done, fail) => { const a = document.querySelect
     a.onloadedmetadata = () => done(a.duration); a.onerror = () => fail('no sound'); a.preload = 'auto'; a.load(); })"""
 
 
-EMBEDDED, POSTGRES = (pytest.param(way, marks=pytest.mark.full) for way in ("embedded", "postgres"))
+EMBEDDED, POSTGRES, SUPABASE = (pytest.param(way, marks=pytest.mark.full) for way in WAYS)
 
 
 @pytest.fixture(scope="module", params=[EMBEDDED, POSTGRES, "supabase"])
@@ -138,7 +138,7 @@ def assert_signing_out_ends_the_session(page: Page, installation: Installation) 
         assert thief.get("/jobs").status_code == 401
 
 
-@pytest.mark.parametrize("installation", [POSTGRES, "supabase"], indirect=True)
+@pytest.mark.parametrize("installation", [POSTGRES, SUPABASE], indirect=True)
 def test_a_manager_is_let_in_and_sees_their_own_store(
     page: Page, visitor: BrowserContext, installation: Installation
 ):  # fmt: skip

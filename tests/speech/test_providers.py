@@ -27,7 +27,7 @@ LINE = "Fresh bread at six, every day of the week."
 SHORT = "Fresh bread at six."
 PATIENCE = 120  # seconds, on a machine that has other things to do
 NAMES = ["hibari", "practice", "elevenlabs", "kokoro", "coqui", "edge"]
-# Kokoro and Coqui speak in processes of the same kind; two of Kokoro's at once compute for 13 s.
+# Kokoro computes for seconds; it and Coqui speak in processes of the same kind.
 ALL_BUT_SLOW = [pytest.param(name, marks=pytest.mark.full) if name == "kokoro" else name for name in NAMES]
 
 
@@ -103,11 +103,13 @@ class TestEveryProvider:
         assert 0.05 < np.abs(samples).max() <= 1.0
         assert 0.8 < len(samples) / rate < 2.5
 
+    @pytest.mark.parametrize("provider", ALL_BUT_SLOW, indirect=True)
     @pytest.mark.parametrize("text", [SHORT, " Hi 👋! A cafe\u0301 at 6"])
     def test_counts_the_characters_as_they_were_typed(self, provider, text):
         usual = provider.models()[0].multiplier * provider.voices()[0].multiplier
         assert _spoken(provider, text).units == len(text) * usual
 
+    @pytest.mark.parametrize("provider", ALL_BUT_SLOW, indirect=True)
     def test_a_higher_speed_is_shorter(self, provider):
         if provider.name == "elevenlabs":
             pytest.skip("its stand-in has one pace; its own tests look at the speed it is asked for")
