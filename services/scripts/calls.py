@@ -19,7 +19,6 @@ from services import paid_calls
 from services.errors import AnswerLost, AppError, KeyChanged, ProviderFailed, PurchaseUnclear, StorageFull
 from services.jobs.checkpoints import reached
 from services.jobs.context import Context, Postponed
-from services.logs import tag
 from services.media.door import Media
 from services.paid_calls import Caller
 from services.scripts import connect
@@ -176,7 +175,7 @@ def _settle(context: Context, spool: Spool, purchase_id: UUID, kept: Speech) -> 
     cost = book(context.tell, context.media, purchase_id, kept)
     reached("settled")
     spool.drop(purchase_id)
-    log.info("%s %s: %s tokens, $%s", tag(context.job.profile_id), context.job, kept.units, cost)
+    log.info("%s: %s tokens, $%s", context.job, kept.units, cost)
     if error := json.loads(kept.data)["answer"]["error"]:
         raise ProviderFailed(error)
 

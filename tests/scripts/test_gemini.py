@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import subprocess
 import sys
 import traceback
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from services.connections.transport import trusted
 from services.errors import (
     AnswerLost,
     AppError,
@@ -525,6 +527,17 @@ class TestSurroundings:
             "c.open_writer(SecretStr('AQ.abcdefgh')); sys.exit('google.genai' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+    def test_a_client_starts_without_reading_the_issuers_of_certificates_again(
+        self, fake: FakeGemini, order: Request[Draft], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("each reading takes 30 ms")
+
+        trusted()
+        monkeypatch.setattr(ssl, "create_default_context", refuse)
+        gemini._connection.cache_clear()
+        assert open_writer(SecretStr(fake.key), fake.url, private=True).write(order).done
 
     def test_a_client_that_cannot_start_has_bought_nothing(
         self, writer: Gemini, fake: FakeGemini, order: Request[Draft], monkeypatch: pytest.MonkeyPatch
